@@ -74,6 +74,7 @@ class Batch:
         window_seconds: Length of the windows.
         claim: Token of the run's claim on ingestion; without one, any run may write.
         rejected: Number of all invalid readings, by reason.
+        has_local_times: Whether a part of a table has times without a zone.
     """
 
     files: list[FileEntry]
@@ -85,6 +86,7 @@ class Batch:
     window_seconds: int | None = None
     claim: str | None = None
     rejected: Mapping[str, int] = field(default_factory=Counter)
+    has_local_times: bool = False
 
 
 def combine(batches: Sequence[Batch]) -> Batch:

@@ -74,6 +74,7 @@ class ReadingChecker:
         self._zone = zone
         self._text_values = text_values
         self._time_format = time_format
+        self._has_local_times = False
         self._parts: list[list[NDArray[Any]]] = []
         self._faults: list[Fault] = []
         self._rejected: Counter[str] = Counter()
@@ -97,7 +98,8 @@ class ReadingChecker:
         reasons: Reasons = {}
         device = self._devices.encode(devices, reasons)
         sensor = self._sensors.encode(sensors, reasons)
-        time = _parse_times(timestamps, self._zone, self._time_format, reasons)
+        time, is_local = _parse_times(timestamps, self._zone, self._time_format, reasons)
+        self._has_local_times |= is_local
         _mark(time < 0, "timestamp is before 1970", reasons)
         _mark(time > arrival + self._tolerance, "timestamp is in the future", reasons)
         value = _parse_values(values, self._text_values, reasons)
@@ -131,7 +133,13 @@ class ReadingChecker:
             sensors = dictionary_encode(self._sensors.texts, sensor)
             readings = pa.table([devices, sensors, *others, file], schema=SCHEMA)
         entry = self._entry._replace(readings=readings.num_rows, quarantined=self._rejected.total())
-        return Batch([entry], self._faults, readings, rejected=self._rejected)
+        return Batch(
+            [entry],
+            self._faults,
+            readings,
+            rejected=self._rejected,
+            has_local_times=self._has_local_times,
+        )
 
 
 class _Names(dict[Any, int]):
@@ -196,11 +204,12 @@ def _mark(invalid: NDArray[np.bool_], reason: str, reasons: Reasons) -> None:
 
 def _parse_times(
     timestamps: Sequence[Any], zone: ZoneInfo | None, time_format: str, reasons: Reasons
-) -> NDArray[np.int64]:
-    """Parse ISO 8601 timestamps to microseconds since the epoch; 0 for invalid ones.
+) -> tuple[NDArray[np.int64], bool]:
+    """Parse ISO 8601 timestamps; return them, and whether any valid one has no time zone.
 
-    Arrow accepts a subset of what Python accepts, with the same result: a date, a time, at most
-    nine decimals of a second, and a time zone either in all rows or in none.
+    They are in microseconds since the epoch, and 0 if invalid. Arrow accepts a subset of what
+    Python accepts, with the same result: a date, a time, at most nine decimals of a second, and a
+    time zone either in all rows or in none.
     """
     if set(map(type, timestamps)) == {str}:
         # Nanoseconds, because .NET writes seven decimals, which do not fit microseconds.
@@ -212,11 +221,22 @@ def _parse_times(
                         break
                     # An ambiguous hour is the first of the two, as in Python.
                     times = pc.assume_timezone(times, zone.key, ambiguous="earliest")
-                return times.cast(pa.int64()).to_numpy() // 1000
+                return times.cast(pa.int64()).to_numpy() // 1000, kind.tz is None
             except (pa.ArrowInvalid, UnicodeEncodeError):
                 continue
-    times = _parse_each(lambda time: _parse_time(time, zone, time_format), timestamps, reasons)
-    return np.array(times, np.int64)
+    is_local = False
+
+    def parse(timestamp: Any) -> int:
+        nonlocal is_local
+        moment = _parse_moment(timestamp, time_format)
+        if moment.tzinfo is None:
+            if zone is None:
+                raise FaultError("timestamp has no time zone")
+            moment, is_local = moment.replace(tzinfo=zone), True
+        return (moment - _EPOCH) // _MICROSECOND
+
+    times = _parse_each(parse, timestamps, reasons)
+    return np.array(times, np.int64), is_local
 
 
 def _parse_values(values: Sequence[Any], text: bool, reasons: Reasons) -> NDArray[np.float64]:
@@ -247,18 +267,13 @@ def _parse_each(
     return parsed
 
 
-def _parse_time(timestamp: Any, zone: ZoneInfo | None, time_format: str) -> int:
+def _parse_moment(timestamp: Any, time_format: str) -> datetime:
     if timestamp is None:
         raise FaultError("timestamp is missing")
     try:
-        moment = datetime.fromisoformat(timestamp)
+        return datetime.fromisoformat(timestamp)
     except (ValueError, TypeError):
         raise FaultError(f"timestamp is not {time_format}") from None
-    if moment.tzinfo is None:
-        if zone is None:
-            raise FaultError("timestamp has no time zone")
-        moment = moment.replace(tzinfo=zone)
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _parse_value(value: Any, text: bool) -> float:

@@ -172,12 +172,20 @@ def _decode_parts(
     source: Source, versions: dict[str, str], settings: SensorIngestion, now: int
 ) -> Iterator[Batch]:
     """Yield new and changed parts of the table, and removed ones as empty batches."""
-    version, present = "", set()
+    version, present, is_reported = "", set(), False
     for part in source.parts():
         version = format_ledger_version(part.version, settings)
         present.add(part.name)
         if versions.get(part.name) != version:
-            yield decode_table(part, now, settings, version)
+            batch = decode_table(part, now, settings, version)
+            if batch.has_local_times and not is_reported:
+                logger.info(
+                    "%s: times without a zone are read as %s; set sensor_ingestion.table_zone for "
+                    "another zone",
+                    *(_table_name(part.name), settings.table_zone),
+                )
+                is_reported = True
+            yield batch
     tables = {_table_name(name) for name in present}
     for name in sorted(versions.keys() - present):
         if _table_name(name) in tables and versions[name] != version:

@@ -1,7 +1,8 @@
 """Rows of a table are read as readings, and invalid rows are quarantined."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -185,3 +186,37 @@ def test_windows_of_the_reference_table_equal_those_of_pandas(tmp_path):
     for statistic, name in (("minimum", "min"), ("maximum", "max"), ("last_value", "last")):
         assert found[statistic].tolist() == expected[name].tolist()
     assert tables.watermark == pd.Timestamp("2018-08-29 03:10:00")
+
+
+@pytest.mark.parametrize(
+    ("stamps", "is_local"),
+    [
+        (["2018-08-28 23:00:05", "2018-08-28 23:00:06"], True),
+        (["2018-08-28 23:00:05Z", "2018-08-28 23:00:06"], True),
+        (["2018-08-28 23:00:05Z", "2018-08-28 23:00:06+02:00"], False),
+        (["2018-08-28 23:00:05Z", "soon"], False),
+        (["1535497205", "1535497206"], False),
+    ],
+)
+def test_the_zone_of_times_without_one_is_logged_with_its_parameter(
+    tmp_path, caplog, stamps, is_local
+):
+    path = tmp_path / "t.csv"
+    write(path, *(f"{stamp},1,1,10" for stamp in stamps))
+    settings = SETTINGS.model_copy(update={"table_zone": "Europe/Madrid"})
+    with caplog.at_level("INFO", "quartet.sensors.ingestion"):
+        ingest_all(table_source(path), MemoryStore(), Tables(), settings)
+    expected = (
+        f"{path}: times without a zone are read as Europe/Madrid; set sensor_ingestion.table_zone "
+        "for another zone"
+    )
+    assert [text for text in caplog.messages if "zone" in text] == [expected] * is_local
+
+
+def test_the_zone_is_logged_once_for_all_parts_of_a_table(caplog):
+    names = ("t.csv#1", "t.csv#2", "t.csv#3")
+    parts = [replace(part(["2018-08-28 23:00:05"], ["1"]), name=name) for name in names]
+    source = SimpleNamespace(table=parts, parts=lambda: iter(parts))
+    with caplog.at_level("INFO", "quartet.sensors.ingestion"):
+        ingest_all(source, MemoryStore(), Tables(), SETTINGS)
+    assert sum("without a zone" in text for text in caplog.messages) == 1
