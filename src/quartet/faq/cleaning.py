@@ -1,4 +1,4 @@
-"""Extract the visible text of a post from its HTML."""
+"""Extract the visible text of a post from its HTML, and normalise it for comparisons."""
 
 from __future__ import annotations
 
@@ -31,16 +31,26 @@ def clean_text(text: str, *, remove_banner: bool = True, keep_code: bool = True)
         remove_banner: Remove `Possible Duplicate: …`, which names the original, and its links.
         keep_code: Keep the content of `<pre>` blocks.
     """
+    return normalise_text(extract_text(text, remove_banner=remove_banner, keep_code=keep_code))
+
+
+def extract_text(text: str, *, remove_banner: bool = True, keep_code: bool = True) -> str:
+    """Return the visible text of a post as written, with single spaces; arguments as above."""
     markup = reduce_markup(text) if "<" in text else None
     if markup is not None:
-        text = _extract_text(markup, remove_banner, keep_code)
+        text = _parse_markup(markup, remove_banner, keep_code)
     else:
         text = html.unescape(text) if "&" in text else text
         if remove_banner and "uplicate" in text:
             text = _PLAIN_BANNER.sub(" ", text)
+    return _SPACE.sub(" ", text).strip()
+
+
+def normalise_text(text: str) -> str:
+    """Return a visible text in lower case and without URLs, as it is compared."""
     if "/" in text or "www" in text:
-        text = _URL.sub(" ", text)
-    return _SPACE.sub(" ", text).strip().lower()
+        text = _SPACE.sub(" ", _URL.sub(" ", text)).strip()
+    return text.lower()
 
 
 def has_banner(text: str) -> bool:
@@ -50,7 +60,7 @@ def has_banner(text: str) -> bool:
     return clean_text(text, remove_banner=True) != clean_text(text, remove_banner=False)
 
 
-def _extract_text(markup: str, remove_banner: bool, keep_code: bool) -> str:
+def _parse_markup(markup: str, remove_banner: bool, keep_code: bool) -> str:
     # Without `huge_tree` the parser drops texts of more than 10 MB.
     parser = HTMLParser(huge_tree=True)
     try:

@@ -137,9 +137,9 @@ class Matcher:
 
         Returns:
             `matches` rows a question, the most probable first: `question` (its index), `rank`,
-            `original` (Id), `AnswerId`, `probability`, `original_text`, `answer`, `answerable`
-            (probability that the question has an answer, NaN if unknown), and `unanswered` (whether
-            that is below the threshold).
+            `original` (Id), `AnswerId`, `probability`, `original_text` (as written, without
+            markup), `answer`, `answerable` (probability that the question has an answer, NaN if
+            unknown), and `unanswered` (whether that is below the threshold).
         """
         ranking = self.rank(self.clean(texts))
         count = min(matches, ranking.candidates.shape[1])
@@ -284,7 +284,7 @@ def fit_matcher(
     """Fit and calibrate a matcher on the given duplicates.
 
     Args:
-        originals: Columns `Id`, `AnswerId`, `text`.
+        originals: Columns `Id`, `AnswerId`, `text`, and optionally `question`, as written.
         duplicates: Columns `AnswerId`, `text`, in the order of their originals.
         answers: Column `text`, one row an original, in their order.
         parameters: The ranker's parameters.
@@ -407,12 +407,15 @@ def indices_of(originals: pd.DataFrame, duplicates: pd.DataFrame) -> NDArray[np.
 
 
 def make_originals_table(originals: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """Return what a match shows of each original: its Ids, question and answer."""
+    """Return what a match shows of each original: its Ids, question and answer.
+
+    The question is as written, in the column `question`; without that, it is the cleaned `text`.
+    """
     return pd.DataFrame(
         {
             "Id": originals["Id"].to_numpy(),
             "AnswerId": originals["AnswerId"].to_numpy(),
-            "question": originals["text"].to_numpy(),
+            "question": originals.get("question", originals["text"]).to_numpy(),
             "answer": answers["text"].to_numpy(),
         }
     )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from quartet.faq.cleaning import clean_text, has_banner
+from quartet.faq.cleaning import clean_text, extract_text, has_banner
 from quartet.faq.settings import Cleaning, DuplicateSplit
 
 QUARANTINE_COLUMNS = ["table", "line", "Id", "reason", "text"]
@@ -31,8 +31,9 @@ class FaqTables(NamedTuple):
     """Usable rows of the three tables, with the quarantine and statistics.
 
     Attributes:
-        originals: Columns `Id`, `AnswerId`, `text` (cleaned), all text, in the order of the file.
-        duplicates: The same columns, in the order of their originals.
+        originals: Columns `Id`, `AnswerId`, `text` (cleaned), `question` (as written, without
+            markup), all text, in the order of the file.
+        duplicates: The same columns without `question`, in the order of their originals.
         answers: `Id`, `text` (raw), one row an original, in their order.
         quarantine: Invalid rows: `table`, `line`, `Id`, `reason` and `text`.
         statistics: One row a table and stage: rows, and lengths of texts in characters.
@@ -68,8 +69,10 @@ def prepare_tables(
     """
     quarantine = _Quarantine()
 
+    options = {"remove_banner": cleaning.remove_banner, "keep_code": cleaning.keep_code}
+
     def clean(text: str) -> str:
-        return clean_text(text, remove_banner=cleaning.remove_banner, keep_code=cleaning.keep_code)
+        return clean_text(text, **options)
 
     answers = quarantine.check_rows("answers", answers, ["Id"], str.strip)
     originals = quarantine.check_rows("originals", originals, ["Id", "AnswerId"], clean)
@@ -83,6 +86,8 @@ def prepare_tables(
             check_share(f"faq_{name}", len(table), *quarantine.summarise(name))
     originals, duplicates = _filter_rows(originals, duplicates, cleaning)
     _check_enough_originals(originals, checked, quarantine, cleaning)
+    written = [extract_text(text, **options) for text in originals["Text0"]]
+    originals = originals.assign(question=written)
     used = _align_tables(originals, duplicates, answers)
     statistics = [_compute_statistics("checked", checked), _compute_statistics("used", used)]
     return FaqTables(
@@ -287,7 +292,7 @@ def _align_tables(
     order = duplicates["AnswerId"].map(position).sort_values(kind="stable").index
     texts = answers.set_index("Id")["text"].reindex(originals["AnswerId"]).fillna("")
     return {
-        "originals": originals[columns].reset_index(drop=True),
+        "originals": originals[[*columns, "question"]].reset_index(drop=True),
         "duplicates": duplicates.loc[order, columns].reset_index(drop=True),
         "answers": texts.rename_axis("Id").reset_index(),
     }

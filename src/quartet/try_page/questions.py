@@ -68,6 +68,7 @@ def _offer_examples(duplicates: pd.DataFrame) -> None:
 
 
 def _show_matches(matcher: Matcher, question: str, duplicates: pd.DataFrame) -> None:
+    from quartet.faq.cleaning import normalise_text
     from quartet.faq.explanation import explain_match
 
     (cleaned,) = matcher.clean([question])
@@ -79,7 +80,7 @@ def _show_matches(matcher: Matcher, question: str, duplicates: pd.DataFrame) -> 
     for match in matcher.match([question], _MATCHES).itertuples():
         asked = known.loc[known["AnswerId"].astype(str) == str(match.AnswerId), "text"]
         texts = [str(match.original_text), *asked]
-        explanation = explain_match(matcher, cleaned, texts)
+        explanation = explain_match(matcher, cleaned, list(map(normalise_text, texts)))
         with st.container(border=True):
             has_sentences = matcher.encoder.sentences is not None
             _show_match(match, kind, texts, explanation, has_sentences)
@@ -117,7 +118,7 @@ def _highlight(text: str, words: list[str]) -> str:
     if not words:
         return escape(shown)
     pattern = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    parts = re.split(rf"(?<!\w)({pattern})(?!\w)", shown)
+    parts = re.split(rf"(?<!\w)({pattern})(?!\w)", shown, flags=re.IGNORECASE)
     parts[::2] = map(escape, parts[::2])
     parts[1::2] = [f":orange-background[{escape(part)}]" for part in parts[1::2]]
     return "".join(parts)

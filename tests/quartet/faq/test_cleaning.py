@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quartet.faq.cleaning import clean_text, has_banner
+from quartet.faq.cleaning import clean_text, extract_text, has_banner, normalise_text
 
 BANNER = (
     "<blockquote>\n  <p><strong>Possible Duplicate:</strong><br>\n"
@@ -88,3 +88,18 @@ def test_any_nesting_of_tags_can_be_cleaned(tree):
         return part if isinstance(part, str) else f"<p><b>{''.join(map(html, part))}"
 
     assert isinstance(clean_text(html(tree)), str)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("How do I reset  my PIN?\nIt is LOST.", "How do I reset my PIN? It is LOST."),
+        (
+            "<p>Is <code>List&lt;String&gt;</code> OK?</p><p>See https://x.y/Z</p>",
+            "Is List<String> OK? See https://x.y/Z",
+        ),
+    ],
+)
+def test_the_visible_text_is_as_written(source, expected):
+    assert extract_text(source) == expected
+    assert normalise_text(expected) == clean_text(source)

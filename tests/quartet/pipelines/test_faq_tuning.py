@@ -9,7 +9,7 @@ import pytest
 from faq.conftest import FEATURES, make_tables
 from quartet.datasets.registered_model import Champion
 from quartet.faq.evaluation import Ranking, summarise
-from quartet.faq.matcher import Matcher, fit_matcher
+from quartet.faq.matcher import Matcher, fit_matcher, make_untuned_matcher
 from quartet.faq.ranker import RankerParameters
 from quartet.faq.serving import MATCHER_FILE
 from quartet.faq.settings import (
@@ -30,6 +30,7 @@ TEST = TestEvaluation(seed=1, resamples=200, hardest=3)
 @pytest.fixture(scope="module")
 def divided():
     originals, duplicates, answers = make_tables(duplicates=9)
+    originals = originals.assign(question=originals["text"].str.title())
     return originals, nodes.split_duplicates(duplicates, DuplicateSplit(seed=1)), answers
 
 
@@ -164,7 +165,11 @@ def replace_value(table, column, value):
 
 @pytest.mark.parametrize(
     ("number", "column", "value"),
-    [(0, "Id", 999), (0, "text", "asked in other words"), (2, "text", "a corrected answer")],
+    [
+        (0, "Id", 999),
+        (0, "question", "Asked in CAPITALS"),
+        (2, "text", "a corrected answer"),
+    ],
 )
 def test_a_corrected_text_is_registered(matcher, divided, metrics, number, column, value):
     tags = release(matcher, divided, metrics, None).tags
@@ -263,3 +268,20 @@ def test_card_states_that_a_matcher_was_not_tested(matcher, divided, metrics):
     assert untested.results == {}
     assert untested.evaluation.startswith("Not tested")
     assert "| metric |" not in untested.to_markdown("ranker", {})
+
+
+def test_a_match_shows_the_original_as_it_was_written():
+    questions = ["How do I reset  my <b>PIN</b>?", "Where is the MENU of the Canteen?"]
+    originals = pd.DataFrame(
+        {"Id": ["1", "2"], "AnswerId": ["a", "b"], "Text0": questions}, dtype=str
+    )
+    answers = pd.DataFrame({"Id": ["a", "b"], "Text0": ["In Settings.", "At the DOOR."]}, dtype=str)
+    cleaning = Cleaning()
+    clean = nodes.clean_tables(originals, originals.iloc[:0], answers, cleaning)[:3]
+    matcher = make_untuned_matcher(*clean, FEATURES, cleaning)
+    restored = Matcher.from_bytes(matcher.to_bytes())
+    for each in (matcher, restored, restored.with_corpus(*clean)):
+        first = each.match(["where is the canteen's menu"], 1).iloc[0]
+        assert first["original_text"] == "Where is the MENU of the Canteen?"
+        assert first["answer"] == "At the DOOR."
+    assert restored.originals["question"].tolist()[0] == "How do I reset my PIN?"

@@ -76,7 +76,7 @@ def make_release(
     corpus_hash = fingerprint(
         *_list_columns(known, "AnswerId", "text"),
         *_list_columns(originals, "Id", "AnswerId", "text"),
-        *_list_columns(answers, "text"),
+        *_list_columns(faq.matcher.make_originals_table(originals, answers), "question", "answer"),
     )
     old = None
     if champion is not None and not test.empty:
