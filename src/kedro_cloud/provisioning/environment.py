@@ -1,13 +1,14 @@
 """Register versioned Azure ML environments for steps and endpoints.
 
-The name includes a hash of the lock file, and the version is a hash of the Dockerfile: training and
-scoring cannot run on different packages, and a registered version never changes. See
-"Manage Azure Machine Learning environments with the SDK (v2)".
+The name includes a hash of the lock file, and the version is a hash of the Dockerfile and the files
+that it copies: training and scoring cannot run on different packages, and a registered version
+never changes. See "Manage Azure Machine Learning environments with the SDK (v2)".
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -44,33 +45,38 @@ class Image:
         dockerfile: Path of the Dockerfile.
         lock: Path of the lock file, which pins all packages.
         cuda_lock: Path of the lock file of NVIDIA's libraries; None if there is none, or no GPU.
+        sources: Paths of the other files that the Dockerfile copies, below its folder.
     """
 
     kind: str
     dockerfile: Path
     lock: Path
     cuda_lock: Path | None = None
+    sources: tuple[Path, ...] = ()
 
     @classmethod
     def from_project(cls, project_path: Path, kind: str) -> Image:
         """Return the project's environment of a kind.
 
         Raises:
-            ValueError: The kind is unknown, or the Dockerfile or the lock file is missing.
+            ValueError: The kind is unknown, or the Dockerfile, the lock file or a file that the
+                Dockerfile copies is missing.
         """
         if kind not in DOCKERFILES:
             raise ValueError(f"no environment '{kind}'; expected one of {', '.join(DOCKERFILES)}")
-        cuda = project_path / CUDA_LOCK
-        image = cls(
-            kind,
-            project_path / DOCKERFILES[kind],
-            project_path / LOCK,
-            cuda if kind == "gpu" and cuda.is_file() else None,
+        dockerfile, lock, cuda = (
+            project_path / name for name in (DOCKERFILES[kind], LOCK, CUDA_LOCK)
         )
-        for path in (image.dockerfile, image.lock):
+        for path in (dockerfile, lock):
             if not path.is_file():
                 raise ValueError(f"{path}: file is missing; the environment is made from it")
-        return image
+        return cls(
+            kind,
+            dockerfile,
+            lock,
+            cuda if kind == "gpu" and cuda.is_file() else None,
+            tuple(path for path in _copied_files(dockerfile) if path not in (lock, cuda)),
+        )
 
     @property
     def locks(self) -> list[Path]:
@@ -84,8 +90,8 @@ class Image:
 
     @property
     def version(self) -> str:
-        """Version of the environment: the first 8 digits of the Dockerfile's SHA-256."""
-        return _digest(self.dockerfile)[:8]
+        """Version of the environment: 8 digits of the SHA-256 of the Dockerfile and its sources."""
+        return _digest(self.dockerfile, *self.sources)[:8]
 
     @property
     def reference(self) -> str:
@@ -101,7 +107,7 @@ def image_reference(project_path: Path, kind: str) -> str:
         kind: `cpu`, `gpu` or `serving`.
 
     Raises:
-        ValueError: The kind is unknown, or the Dockerfile or the lock file is missing.
+        ValueError: As by `Image.from_project`.
     """
     return Image.from_project(project_path, kind).reference
 
@@ -124,8 +130,10 @@ def register(client: MLClient, image: Image) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # Azure ML uploads the complete build context: include only what the Dockerfile copies.
         shutil.copy(image.dockerfile, Path(folder) / "Dockerfile")
-        for lock in image.locks:
-            shutil.copy(lock, folder)
+        for path in (*image.locks, *image.sources):
+            target = Path(folder) / path.relative_to(image.dockerfile.parent)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
         client.environments.create_or_update(
             Environment(
                 name=image.name,
@@ -136,6 +144,27 @@ def register(client: MLClient, image: Image) -> None:
                 inference_config=ROUTES if image.kind == "serving" else None,
             )
         )
+
+
+def _copied_files(dockerfile: Path) -> list[Path]:
+    """Return the files that `COPY` takes from the build context.
+
+    Raises:
+        ValueError: One is not a file of the project.
+    """
+    text = dockerfile.read_text(encoding="utf-8").replace("\\\n", " ")
+    paths = []
+    for line in re.findall(r"^\s*COPY\s+(?!.*--from=)(.*)", text, re.MULTILINE | re.IGNORECASE):
+        *names, _ = (word for word in line.split() if not word.startswith("--"))
+        for name in names:
+            path = dockerfile.parent / name
+            if not path.is_file() or {"..", "/"} & {*Path(name).parts}:
+                raise ValueError(
+                    f"{dockerfile}: COPY {name}: not a file of the project; name files by their "
+                    "paths below the project's folder"
+                )
+            paths.append(path)
+    return paths
 
 
 def _digest(*paths: Path) -> str:

@@ -14,6 +14,11 @@ from published import call, error_of, puts, succeed
 def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
     plane, project, kind, arguments
 ):
+    source = project / "tools/start.sh"
+    source.parent.mkdir()
+    source.write_text("true\n")
+    with Image.from_project(project, kind).dockerfile.open("a") as file:
+        file.write("COPY tools/start.sh /start.sh\n")
     image = Image.from_project(project, kind)
     assert f"would be made of {image.dockerfile.name} and requirements.lock" in succeed(
         project, environment, "--dry-run", *arguments
@@ -25,10 +30,12 @@ def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
     assert found["properties"]["build"]["dockerfilePath"] == "Dockerfile"
     assert bool(found["properties"].get("inferenceConfig")) == (kind == "serving")
     uploads = [each for each in plane.requests if each.method == "PUT" and ".blob." in each.host]
-    sent = {each.path.rsplit("/", 1)[-1]: each.body for each in uploads if each.body}
-    assert sent == {
+    sent = {each.path: each.body for each in uploads if each.body}
+    (root,) = (path.removesuffix("Dockerfile") for path in sent if path.endswith("/Dockerfile"))
+    assert {path.removeprefix(root): body for path, body in sent.items()} == {
         "Dockerfile": image.dockerfile.read_bytes(),
         "requirements.lock": image.lock.read_bytes(),
+        "tools/start.sh": source.read_bytes(),
     }
     since = len(plane.requests)
     again = succeed(project, environment, *arguments)

@@ -30,8 +30,11 @@ def instructions(kind):
 
 @pytest.fixture
 def project(tmp_path):
-    for name in (*DOCKERFILES.values(), LOCK, CUDA_LOCK):
-        shutil.copy(ROOT / name, tmp_path)
+    sources = [path for kind in KINDS for path in Image.from_project(ROOT, kind).sources]
+    for path in (*(ROOT / name for name in (*DOCKERFILES.values(), LOCK, CUDA_LOCK)), *sources):
+        target = tmp_path / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
     return tmp_path
 
 
@@ -96,8 +99,42 @@ def test_steps_run_as_root_which_open_mpi_must_accept(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_copied_files_are_in_the_build_context(kind):
-    copied = [value.split()[:-1] for name, value in instructions(kind) if name == "COPY"]
-    assert copied == [LOCKS[kind]]
+    copied = [
+        path
+        for name, value in instructions(kind)
+        if name == "COPY" and "--from=" not in value
+        for path in value.split()[:-1]
+    ]
+    image = Image.from_project(ROOT, kind)
+    context = [str(path.relative_to(ROOT)) for path in (*image.sources, *image.locks)]
+    assert copied == context
+    assert context[-len(LOCKS[kind]) :] == LOCKS[kind]
+
+
+def test_another_copied_file_changes_the_version(project):
+    dockerfile = project / DOCKERFILES["serving"]
+    with dockerfile.open("a") as file:
+        file.write("COPY --chown=1000 \\\n    tools/a.txt \\\n    tools/b.txt /tools/\n")
+        file.write("COPY --from=other /x /y\n")
+    (project / "tools").mkdir()
+    for name in ("a", "b"):
+        (project / f"tools/{name}.txt").write_text(name)
+    before = Image.from_project(project, "serving")
+    assert before.sources == (project / "tools/a.txt", project / "tools/b.txt")
+    version = before.version
+    (project / "tools/b.txt").write_text("c")
+    assert before.version != version
+
+
+@pytest.mark.parametrize("name", ["tools", "../other.txt", "/etc/hostname", "*.lock"])
+def test_what_is_no_file_of_the_project_cannot_be_copied(project, name):
+    (project / "tools").mkdir()
+    (project.parent / "other.txt").touch()
+    with (project / DOCKERFILES["cpu"]).open("a") as file:
+        file.write(f"COPY {name} /\n")
+    message = f"Dockerfile: COPY {re.escape(name)}: not a file of the project"
+    with pytest.raises(ValueError, match=message):
+        Image.from_project(project, "cpu")
 
 
 @pytest.mark.parametrize("kind", KINDS)
