@@ -1,5 +1,11 @@
 # All steps on Azure ML run in this image; the project's own code comes with each job as a snapshot.
 # `kedro cloud environment` registers it under the lock file's hash.
+
+# Build the C++ passes of 8-bit style networks here, as steps have no compiler.
+FROM python:3.11-bookworm AS passes
+COPY src/quartet/style/native.py src/quartet/style/passes.cpp /passes/
+RUN python /passes/native.py /passes/lib
+
 FROM python:3.11-slim-bookworm
 
 # PyTorch's index has wheels for CPUs, PyPI only those with 5 GB of CUDA. The hashes in the lock file
@@ -20,6 +26,9 @@ COPY requirements.lock /opt/quartet/requirements.lock
 RUN python -m venv /opt/quartet/venv \
     && /opt/quartet/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps \
         -r /opt/quartet/requirements.lock
+
+COPY --from=passes /passes/lib/ /opt/quartet/venv/lib/
+
 # As root, like Microsoft's own training images (github.com/Azure/AzureML-Containers, issue 24): that
 # mounts, sshd and Open MPI of a training job work as another user is unproven. Open MPI refuses root
 # unless told so. Endpoints have an image of their own, without root rights: Dockerfile.serving.

@@ -1,4 +1,8 @@
-"""Build and load the C++ code of this package on the machine that runs it."""
+"""Build and load the C++ code of this package.
+
+`python native.py FOLDER` builds the library into a folder, with a C++ compiler and without other
+packages: the Dockerfile does so, as steps have no compiler.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,25 @@ import hashlib
 import logging
 import shutil
 import subprocess
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-import torch
-
 logger = logging.getLogger(__name__)
 
 _SOURCE = Path(__file__).with_name("passes.cpp")
+_INSTALLED = Path(sys.prefix) / "lib"
+"""Folder of a library that was built with the Python environment, as in a Docker image."""
 _COMPILERS = ("c++", "g++", "clang++")
-# Without contraction, all CPUs round alike.
-_FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
+_FEATURES = ("avx512_f", "avx512_bw", "avx512_dq", "avx512_vl")
+"""Features, in PyTorch's names, that all CPUs with AVX512-VNNI have: the code uses no others."""
+# Without contraction, all compilers round alike.
+_FLAGS = (
+    *("-std=c++17", "-O3", "-ffp-contract=off", "-shared", "-fPIC"),
+    *(f"-m{feature.replace('_', '')}" for feature in _FEATURES),
+)
 _COMPILE_SECONDS = 120
 _POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
 _ARGUMENTS = {
@@ -36,20 +46,24 @@ _ARGUMENTS = {
 
 @functools.cache
 def load_passes() -> ctypes.CDLL | None:
-    """Return the library of `passes.cpp`, or None where it cannot be built.
+    """Return the library of `passes.cpp`, or None where it cannot be built or the CPU lacks AVX512.
 
-    It is built once per source, compiler and CPU, beside Python's own compiled files; where that
-    folder is read-only, once per process. Processes may build it at the same time.
+    A library that was built with the Python environment is used first. Otherwise it is built once
+    per source, beside Python's own compiled files; where that folder is read-only, once per
+    process. Processes may build it at the same time.
     """
-    compiler = next(filter(None, map(shutil.which, _COMPILERS)), None)
-    cpu = sorted(torch.cpu.get_capabilities().items())
-    key = repr((_SOURCE.read_bytes(), _FLAGS, compiler, cpu)).encode()
-    name = f"passes.{hashlib.sha256(key).hexdigest()[:16]}.so"
-    cached = _SOURCE.parent / "__pycache__" / name
+    import torch  # not where images are built
+
+    features = torch.cpu.get_capabilities()
+    if not all(features.get(feature) for feature in _FEATURES):
+        return None
+    cached = _SOURCE.parent / "__pycache__" / _library_name()
     try:
-        if cached.is_file():
-            with suppress(OSError):  # a damaged library is built again
-                return _open(cached)
+        for library in (_INSTALLED / cached.name, cached):
+            if library.is_file():
+                with suppress(OSError):  # a damaged library is built again
+                    return _open(library)
+        compiler = _find_compiler()
         return _build(compiler, cached) if compiler else None
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or error
@@ -57,16 +71,20 @@ def load_passes() -> ctypes.CDLL | None:
         return None
 
 
+def _library_name() -> str:
+    """Return the file name of the library, which differs for another source or other flags."""
+    key = repr((_SOURCE.read_bytes(), _FLAGS)).encode()
+    return f"passes.{hashlib.sha256(key).hexdigest()[:16]}.so"
+
+
+def _find_compiler() -> str | None:
+    return next(filter(None, map(shutil.which, _COMPILERS)), None)
+
+
 def _build(compiler: str, cached: Path) -> ctypes.CDLL:
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / cached.name
-        subprocess.run(
-            [compiler, *_FLAGS, str(_SOURCE), "-o", str(built)],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=_COMPILE_SECONDS,
-        )
+        _compile(compiler, built)
         library = _open(built)
         try:
             cached.parent.mkdir(exist_ok=True)
@@ -85,3 +103,26 @@ def _open(path: Path) -> ctypes.CDLL:
         function = getattr(library, name)
         function.argtypes, function.restype = types, None
     return library
+
+
+def _compile(compiler: str, target: Path) -> None:
+    subprocess.run(
+        [compiler, *_FLAGS, str(_SOURCE), "-o", str(target)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=_COMPILE_SECONDS,
+    )
+
+
+def _install(folder: Path) -> None:
+    """Build the library into a folder; an error ends the program with the compiler's message."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _compile(_find_compiler() or _COMPILERS[0], folder / _library_name())
+    except (OSError, subprocess.SubprocessError) as error:
+        sys.exit(f"{_SOURCE}: not built: {getattr(error, 'stderr', None) or error}")
+
+
+if __name__ == "__main__":
+    _install(Path(sys.argv[1]))

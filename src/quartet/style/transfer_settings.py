@@ -45,8 +45,8 @@ class Stylizing(Settings):
         description="Data type of the network. `int8` is the fastest on CPUs with AVX512-VNNI: 1 "
         "to 2.5 levels from float32, root mean square, up to 5 on some photographs. `auto`: "
         "float16 on a GPU. On a CPU, int8 with as many layers in bfloat16 as two photographs need "
-        "to stay within 2 levels; without VNNI or a C++ compiler, bfloat16 if the CPU multiplies "
-        "it natively, else float32.",
+        "to stay within 2 levels; without VNNI, or with neither a C++ compiler nor the image of "
+        "`Dockerfile`, bfloat16 if the CPU multiplies it natively, else float32.",
     )
     workers: int = Field(
         0,
