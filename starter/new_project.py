@@ -49,7 +49,7 @@ def main(
     """
     try:
         table = Table.read(HERE / "scenarios.yml")
-        chosen = [*table.chosen(scenarios), *([AZURE] if azure else [])]
+        chosen = table.with_shared([*table.chosen(scenarios), *([AZURE] if azure else [])])
         found = files(repository)
         included = [each for each in found if table.is_included(each, chosen)]
         if not azure:
@@ -67,7 +67,7 @@ def main(
     prune(project, table.pruned)
     lock_files.reduce(project, lock_files.read_needed(HERE / "dependencies.json"))
     naming.rename(project, package, name)
-    titles = [table.scenarios[each]["title"] for each in chosen if each != AZURE]
+    titles = [part["title"] for each, part in table.scenarios.items() if each in chosen]
     write_own(project, name=name, package=package, titles=titles, chosen=chosen)
     pages.fix(project, (repository / "mkdocs.yml").read_text(encoding="utf-8"))
     remove_empty(project)
@@ -129,7 +129,7 @@ def cut(project: Path, table: Table, gone: list[str]) -> None:
     for path in (project / "src").rglob("*.py"):
         change(path, partial(without_examples, named))
     change(project / "docs/reference/cli.md", partial(pages.without_commands, named))
-    scenarios = [name for name in gone if name != AZURE]
+    scenarios = [name for name in gone if name in table.scenarios]
     change(
         project / "pyproject.toml",
         partial(_requirements, scenarios, table.dependencies_only_of(gone)),

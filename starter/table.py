@@ -27,6 +27,7 @@ class Table:
     Attributes:
         scenarios: By name: its files, and its parts of common files.
         azure: The same of the plugin and of Azure's resources.
+        shared: The same, by name, of what several scenarios need, which `of` names.
         left_out: The same, of what no project gets.
         claimed_only: Globs of files that a project gets only if a scenario or `azure` claims them.
         pruned: Globs of modules that leave unless the rest of the project uses them.
@@ -34,6 +35,7 @@ class Table:
 
     scenarios: Mapping[str, Part]
     azure: Part
+    shared: Mapping[str, Part]
     left_out: Part
     claimed_only: list[str]
     pruned: list[str]
@@ -61,11 +63,16 @@ class Table:
 
     @property
     def parts(self) -> dict[str, Part]:
-        """The scenarios and `azure`, by name."""
-        return {**self.scenarios, AZURE: self.azure}
+        """The scenarios, `azure` and what scenarios share, by name."""
+        return {**self.scenarios, AZURE: self.azure, **self.shared}
+
+    def with_shared(self, chosen: Collection[str]) -> list[str]:
+        """Return chosen parts, followed by what they share."""
+        found = [name for name, part in self.shared.items() if set(part["of"]) & set(chosen)]
+        return [*chosen, *found]
 
     def owners(self, path: str) -> list[str]:
-        """Return the scenarios that claim a file, and `azure`; none does if it is common."""
+        """Return the parts that claim a file; none does if it is common."""
         return [name for name, part in self.parts.items() if fits(path, part["files"])]
 
     def is_included(self, path: str, chosen: Collection[str]) -> bool:
@@ -80,7 +87,7 @@ class Table:
 
         Args:
             kind: One of `CUTS`.
-            names: Of scenarios, or `azure`.
+            names: Of `parts`.
         """
         for part in (self.left_out, *(self.parts[name] for name in names)):
             yield from part.get(kind, {}).items()
