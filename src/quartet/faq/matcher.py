@@ -139,9 +139,12 @@ class Matcher:
             `matches` rows a question, the most probable first: `question` (its index), `rank`,
             `original` (Id), `AnswerId`, `probability`, `original_text` (as written, without
             markup), `answer`, `answerable` (probability that the question has an answer, NaN if
-            unknown), and `unanswered` (whether that is below the threshold).
+            unknown), and `unanswered` (whether that is below the threshold, NA if unknown).
         """
         ranking = self.rank(self.clean(texts))
+        is_unanswered: Any = ranking.answerable < self.threshold
+        if self.answerability is None:
+            is_unanswered = pd.array([pd.NA] * len(texts), dtype="boolean")
         count = min(matches, ranking.candidates.shape[1])
         order = np.argsort(-ranking.probabilities, axis=1, kind="stable")[:, :count]
         chosen = np.take_along_axis(ranking.candidates, order, axis=1).ravel()
@@ -156,7 +159,7 @@ class Matcher:
                 "original_text": originals["question"].to_numpy(),
                 "answer": originals["answer"].to_numpy(),
                 "answerable": np.repeat(ranking.answerable, count),
-                "unanswered": np.repeat(ranking.answerable < self.threshold, count),
+                "unanswered": is_unanswered.repeat(count),
             }
         )
 

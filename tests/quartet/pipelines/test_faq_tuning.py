@@ -285,3 +285,20 @@ def test_a_match_shows_the_original_as_it_was_written():
         assert first["original_text"] == "Where is the MENU of the Canteen?"
         assert first["answer"] == "At the DOOR."
     assert restored.originals["question"].tolist()[0] == "How do I reset my PIN?"
+
+
+@pytest.mark.parametrize("wanted", [Matching(), Matching(min_answerable=0.9)])
+@pytest.mark.parametrize("is_tuned", [True, False])
+def test_answered_questions_are_not_counted_without_a_threshold(
+    matcher, divided, caplog, wanted, is_tuned
+):
+    untuned = make_untuned_matcher(*divided, FEATURES, Cleaning())
+    champion = Champion(4, {}, Registered(matcher if is_tuned else untuned))
+    questions = pd.DataFrame({"Id": ["a", "b"], "Text0": divided[0]["text"].head(2)})
+    matches, _, unanswered, _, _, metrics = match_questions(questions, champion, wanted)
+    assert metrics["questions"] == 2
+    assert metrics.keys() & {"answered_questions", "unanswered_questions"} == set()
+    assert matches[["answerable", "unanswered"]].isna().all(axis=None)
+    assert unanswered.empty
+    assert "questions without an answer are not recognised" in caplog.text
+    assert ("is not tuned" in caplog.text) is not is_tuned

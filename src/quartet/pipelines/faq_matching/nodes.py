@@ -38,7 +38,8 @@ def match_questions(
     Returns:
         Matches (`settings.matches` rows per question, the columns of `Matcher.match` and `asked`);
         those of the first questions; the first match of each question that is probably unanswered;
-        questions without text; a histogram of the first probabilities; metrics.
+        questions without text; a histogram of the first probabilities; metrics. If the ranker does
+        not recognise questions without an answer, `unanswered` is empty, and no metric counts them.
 
     Raises:
         ValueError: No ranker is registered, or too few questions have a text.
@@ -50,27 +51,35 @@ def match_questions(
         )
     questions, empty = _split_empty(faq_new_questions, faq_matching_settings)
     matcher: faq.matcher.Matcher = faq_ranker.raw_model
-    if not matcher.is_tuned:
+    is_known = matcher.answerability is not None
+    if not is_known:
+        reason = (
+            "was tuned on too few duplicates"
+            if matcher.is_tuned
+            else "is not tuned, so `probability` is a similarity from 0 to 1"
+        )
         logger.warning(
-            "faq_ranker: version %s is not tuned, so `probability` is a similarity from 0 to 1; "
-            "add duplicates and run `%s`",
-            faq_ranker.version,
-            run_command("faq_tuning"),
+            "faq_ranker: version %s %s, and questions without an answer are not recognised; add "
+            "duplicates and run `%s`",
+            *(faq_ranker.version, reason, run_command("faq_tuning")),
         )
     start = time.perf_counter()
     matches = matcher.match(list(questions["Text0"]), faq_matching_settings.matches)
     seconds = time.perf_counter() - start
     matches = _add_questions(matches, questions)
-    if faq_matching_settings.min_answerable is not None:
+    if is_known and faq_matching_settings.min_answerable is not None:
         matches["unanswered"] = matches["answerable"] < faq_matching_settings.min_answerable
     first = matches[matches["rank"] == 1]
     unanswered = first[first["unanswered"]].drop(columns=["rank", "unanswered"])
+    counts = {
+        "answered_questions": len(questions) - len(unanswered),
+        "unanswered_questions": len(unanswered),
+    }
     metrics = {
         "questions": len(questions),
         "questions_without_text": len(empty),
         "mean_first_probability": float(first["probability"].mean()),
-        "answered_questions": len(questions) - len(unanswered),
-        "unanswered_questions": len(unanswered),
+        **(counts if is_known else {}),
         "questions_with_probable_match": int((first["probability"] >= 0.5).sum()),
         "ranker_version": faq_ranker.version,
         "seconds": seconds,
