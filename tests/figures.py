@@ -71,8 +71,8 @@ HEADLINES = {
         "2 threads: 132 frames of 1280×720, width 16": (
             "videos: the same at the default precision"
         ),
-        "peak memory of a run on 720p, width 4: 30 s, 10 min; width 16: 5 s": (
-            "videos: peak memory, 30 s and 10 min; a wider network"
+        "peak memory of a run on 720p with default parameters, width 16: 5 s, 30 s": (
+            "videos: peak memory at 1280×720, 5 s and 30 s"
         ),
     },
     "Serving": {
