@@ -49,7 +49,6 @@ _SEPARATORS = ",\t;| "
 _LONGEST_SIDE = 112
 """Side in pixels to which larger pictures are scaled down when they are read: four times the 28
 that the classifiers need, so that memory suffices for tens of thousands."""
-_MAX_NAMES = 8
 
 
 class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
@@ -129,92 +128,82 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
             )
         return array
 
-    def _list(self, path: str) -> list[dict[str, Any]]:
-        """Return the entries of a folder that are not hidden, sorted; none without the folder."""
-        entries = replace(self._location, path=path).list_entries()
-        return [entry for entry in entries if not is_hidden(PurePosixPath(entry["name"]).name)]
+    def _list(self, folder: Location, kind: Literal["file", "directory"]) -> list[Location]:
+        """Return the files or folders in a folder that are not hidden, sorted."""
+        names = [each["name"] for each in folder.list_entries() if each["type"] == kind]
+        shown = [name for name in names if not is_hidden(PurePosixPath(name).name)]
+        return [replace(folder, path=name) for name in shown]
 
     def _find_file(self, part: Part, content: Content) -> Location | None:
         """Return the file with a part's content: one of its own, of its part, or of all parts."""
-        files = [entry["name"] for entry in self._list(self._root.path) if entry["type"] == "file"]
-        usable = [path for path in files if _is_usable(path)]
-        own = [path for path in usable if _says(path, part) and _says(path, content)]
+        usable = [file for file in self._list(self._root, "file") if _is_usable(file.path)]
+        tables = [file for file in usable if _simplify(file.path).endswith((*_TABLES, ".npz"))]
+        own = [file for file in usable if _says(file.path, part) and _says(file.path, content)]
         shared = [
-            path
-            for path in usable
-            if _says(path, part)
-            and path.lower().removesuffix(".gz").endswith((*_TABLES, ".npz"))
-            and not (_says(path, "images") or _says(path, "labels"))
+            file
+            for file in tables
+            if _says(file.path, part)
+            and not (_says(file.path, "images") or _says(file.path, "labels"))
         ]
-        single = [
-            path
-            for path in usable
-            if path.lower().removesuffix(".gz").endswith((*_TABLES, ".npz"))
-            and len(usable) == 1
-            and not _says(path, "train")
-        ]
+        single = [file for file in tables if len(usable) == 1 and not _says(file.path, "train")]
         for candidates in (own, shared, single):
             if len(candidates) > 1:
-                names = ", ".join(PurePosixPath(path).name for path in candidates[:_MAX_NAMES])
+                names = format_columns(PurePosixPath(file.path).name for file in candidates)
                 raise DatasetError(
                     f"{self._root.path}: {names} may all be the {part} {content}; keep one of them"
                 )
             if candidates:
-                return replace(self._location, path=candidates[0])
+                return candidates[0]
         return None
 
     def _find_folder(self, part: Part) -> Location | None:
         """Return the folder with a folder of pictures for each class of a part."""
-        root = self._root.path
-        folders = [entry["name"] for entry in self._list(root) if entry["type"] == "directory"]
-        own = [path for path in folders if _says(path, part)]
-        if own:
-            return replace(self._location, path=own[0])
-        split = any(_says(path, "train") or _says(path, "test") for path in folders)
-        if part == "train" and not split and any(self._list_pictures(path) for path in folders):
-            return self._root
-        return None
+        folders = self._list(self._root, "directory")
+        if own := [folder for folder in folders if _says(folder.path, part)]:
+            return own[0]
+        is_split = any(_says(folder.path, each) for folder in folders for each in ("train", "test"))
+        has_classes = part == "train" and not is_split and any(map(self._list_pictures, folders))
+        return self._root if has_classes else None
 
     def _has_training_only(self) -> bool:
         has_test = any(self._find_file("test", content) for content in ("images", "labels"))
-        train = replace_name(self._location.path, "t10k", "train")
-        has_train = self._open_idx(replace(self._location, path=train)).exists() or any(
-            found for found in (self._find_file("train", "images"), self._find_folder("train"))
+        has_train = (
+            self._has_idx("t10k", "train")
+            or self._find_file("train", "images") is not None
+            or self._find_folder("train") is not None
         )
-        return has_train and not has_test and not self._has_other_idx()
+        # The images of the same set, or the labels, may be an IDX file.
+        has_other = self._has_idx("images-idx3", "labels-idx1") or self._has_idx(
+            "labels-idx1", "images-idx3"
+        )
+        return has_train and not has_test and not has_other
 
-    def _has_other_idx(self) -> bool:
-        """Return whether the images of the same set, or the labels, are an IDX file."""
-        path = self._location.path
-        others = (
-            replace_name(path, "images-idx3", "labels-idx1"),
-            replace_name(path, "labels-idx1", "images-idx3"),
-        )
-        return any(
-            other != path and self._open_idx(replace(self._location, path=other)).exists()
-            for other in others
-        )
+    def _has_idx(self, old: str, new: str) -> bool:
+        """Return whether there is an IDX file in whose name, not in its folder, a part differs."""
+        name = PurePosixPath(self._location.path).name
+        other = self._root.join(name.replace(old, new))
+        return other != self._location and self._open_idx(other).exists()
 
-    def _list_pictures(self, path: str) -> list[str]:
-        entries = self._list(path)
-        return [e["name"] for e in entries if str(e["name"]).lower().endswith(SUFFIXES)]
+    def _list_pictures(self, folder: Location) -> list[Location]:
+        files = self._list(folder, "file")
+        return [file for file in files if file.path.lower().endswith(SUFFIXES)]
 
     def _load_folder(self, folder: Location) -> Array | Pictures:
         """Return the pictures of a folder for each class, or the names of these folders."""
-        classes = [e["name"] for e in self._list(folder.path) if e["type"] == "directory"]
-        pictures = [(path, picture) for path in classes for picture in self._list_pictures(path)]
+        classes = self._list(folder, "directory")
+        pictures = [(each, file) for each in classes for file in self._list_pictures(each)]
         if not pictures:
             raise DatasetError(
                 f"{folder.path}: contains no folders with pictures, expected one for each class; "
                 "set the folder with --params mnist_data=FOLDER"
             )
         if self._content == "labels":
-            return np.array([PurePosixPath(path).name for path, _ in pictures])
-        return [_read_picture(replace(folder, path=picture)) for _, picture in pictures]
+            return np.array([PurePosixPath(each.path).name for each, _ in pictures])
+        return [_read_picture(file) for _, file in pictures]
 
     def _load_file(self, location: Location) -> Array | Pictures | None:
         path = location.path
-        name = path.lower().removesuffix(".gz")
+        name = _simplify(path)
         if not name.endswith((*_TABLES, *_ARRAYS)):
             return self._check_idx(self._open_idx(location).load())
         size = location.filesystem.size(path)
@@ -290,11 +279,14 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
             raise ValueError(f"a pixel is not a number: {error}") from error
 
     def _format_missing(self) -> str:
-        root, path = self._root.path, self._location.path
-        names = [PurePosixPath(entry["name"]).name for entry in self._list(root)]
-        others = f" and {len(names) - _MAX_NAMES} others" if len(names) > _MAX_NAMES else ""
-        listed = ", ".join(names[:_MAX_NAMES]) + others
-        found = f"the folder contains {listed}" if names else "its folder is missing or empty"
+        path = self._location.path
+        entries = (PurePosixPath(entry["name"]).name for entry in self._root.list_entries())
+        names = [name for name in entries if not is_hidden(name)]
+        found = (
+            f"the folder contains {format_columns(names)}"
+            if names
+            else "its folder is missing or empty"
+        )
         return (
             f"{path}: no such file, nor other {self._part} {self._content}; {found}; expected IDX "
             "files, x_train in a .npz, train.csv, or train/CLASS/PICTURE; set --params "
@@ -308,10 +300,9 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
         return {**super()._describe(), "part": self._part, "content": self._content}
 
 
-def replace_name(path: str, old: str, new: str) -> str:
-    """Return a path in whose name, not in whose folders, a part is replaced."""
-    name = PurePosixPath(path).name
-    return path.removesuffix(name) + name.replace(old, new)
+def _simplify(path: str) -> str:
+    """Return the name of a file in lower case, without the suffix of gzip."""
+    return PurePosixPath(path).name.lower().removesuffix(".gz")
 
 
 def _says(path: str, word: str) -> bool:
@@ -323,7 +314,7 @@ def _says(path: str, word: str) -> bool:
 
 
 def _is_usable(path: str) -> bool:
-    name = PurePosixPath(path).name.lower().removesuffix(".gz")
+    name = _simplify(path)
     return name.endswith((*_TABLES, *_ARRAYS)) or "idx" in name or "ubyte" in name
 
 
