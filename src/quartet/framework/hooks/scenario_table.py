@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kedro_cloud.core.console import align_columns
 
@@ -13,34 +12,19 @@ WIDTH = 100
 _HEADER = ("pipeline", "found (95 % interval)", "strongest baseline", "time")
 
 
-@dataclass(frozen=True)
-class ScenarioRow:
-    """What a pipeline found.
-
-    Attributes:
-        name: Name of the pipeline.
-        found: Its main results.
-        baseline: The strongest baseline, or an empty text.
-        duration: Time of its nodes, or an empty text.
-        notes: Lines below: the chosen model and why, and where to look.
-    """
-
-    name: str
-    found: str
-    baseline: str
-    duration: str
-    notes: Sequence[str]
+Row = tuple[Sequence[str], Sequence[str]]
+"""Cells of a pipeline, and notes: the chosen model and why, and where to look."""
 
 
-def format_table(rows: Sequence[ScenarioRow]) -> list[str]:
+def format_table(rows: Sequence[Row]) -> list[str]:
     """Return the lines of the table; notes are below their row, wrapped at `WIDTH`."""
-    cells = [(row.name, row.found, row.baseline or "-", row.duration) for row in rows]
-    header, *lines = align_columns([_HEADER, *cells])
-    indent = " " * (2 + max(len(name) for name, *_ in (_HEADER, *cells)))
+    cells = [_HEADER, *(cells for cells, _ in rows)]
+    header, *lines = align_columns(cells)
+    indent = " " * (2 + max(len(name) for name, *_ in cells))
     table = [header]
-    for line, row in zip(lines, rows, strict=True):
+    for line, (_, notes) in zip(lines, rows, strict=True):
         table.append(line)
-        for note in row.notes:
+        for note in notes:
             table += textwrap.wrap(
                 note,
                 WIDTH,

@@ -33,7 +33,7 @@ from kedro_cloud.compat import dataset_file
 from kedro_cloud.core import ranks
 from kedro_cloud.core.console import align_columns, bold, format_duration
 from kedro_cloud.core.hooks import NodeStartHooks
-from quartet.framework.hooks.scenario_table import ScenarioRow, format_table
+from quartet.framework.hooks.scenario_table import Row, format_table
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -250,7 +250,7 @@ class _Section:
             rows.append(("metrics", location))
         return rows + self._figure_rows()
 
-    def table_row(self) -> ScenarioRow:
+    def table_row(self) -> Row:
         """Return the row of the table of pipelines."""
         baselines = self._labelled("baselines")
         strongest = max(baselines, key=lambda label: baselines[label][1], default=None)
@@ -258,13 +258,13 @@ class _Section:
         if self.metrics is not None and (location := self._location(self.name + METRICS)):
             look.append(location.rpartition("/")[0])
         models = [self._model(name, *release) for name, release in self._releases()]
-        return ScenarioRow(
+        cells = (
             self.name,
             ", ".join(self._format_found(*each) for each in self._labelled("found").items()),
-            f"{strongest} {format_metric(*baselines[strongest])}" if strongest else "",
+            f"{strongest} {format_metric(*baselines[strongest])}" if strongest else "-",
             format_duration(self.seconds),
-            [*self._choices(), *models, *([f"see {', '.join(look)}"] if look else [])],
         )
+        return cells, [*self._choices(), *models, *([f"see {', '.join(look)}"] if look else [])]
 
     def _labelled(self, kind: Literal["found", "baselines"]) -> dict[str, tuple[str, float]]:
         """Return name and value of the declared metrics that this run saved, by label."""
