@@ -11,12 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 from kedro.io import DatasetError
 
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
 from quartet.datasets import utf8
-from quartet.datasets.captures import SensorSource, SensorSourceDataset
+from quartet.datasets.captures import SensorSourceDataset
 from quartet.datasets.location import Location
 from quartet.datasets.sensor_store.reading_table import ReadingTable
 from quartet.datasets.utf8 import SUBSTITUTE
@@ -65,7 +64,7 @@ def test_read_returns_the_content_of_a_file(tmp_path):
     write(tmp_path, "a/b/0/2026/03/02/08/00/00.avro", b"content")
     found = source(f"{tmp_path}/")
     (file,) = found.files()
-    assert found.read(file.name) == b"content"
+    assert pickle.loads(pickle.dumps(found)).read(file.name) == b"content"
     assert file.size == 7
 
 
@@ -92,11 +91,6 @@ def test_version_changes_with_the_file(tmp_path):
     assert len({first.version, touched.version, grown.version}) == 3
 
 
-def test_handle_is_picklable(tmp_path):
-    write(tmp_path, "a.avro", b"content")
-    assert pickle.loads(pickle.dumps(source(tmp_path))).read("a.avro") == b"content"
-
-
 def test_folder_on_other_storage():
     filesystem = fsspec.filesystem("memory")
     filesystem.pipe("/captures/n/h/0/2026/03/02/08/00/00.avro", b"content")
@@ -107,29 +101,6 @@ def test_folder_on_other_storage():
     filesystem.pipe("/captures/n/h/0/2026/03/02/08/00/00.avro", b"content and more")
     (grown,) = found.files()
     assert grown.version != file.version
-
-
-class CachingFileSystem(MemoryFileSystem):
-    """A file system that lists a folder once, as those of clouds do."""
-
-    protocol = "remembering"
-
-    def find(self, path, **options):
-        if path not in self.dircache:
-            self.dircache[path] = super().find(path, **options)
-        return self.dircache[path]
-
-    def invalidate_cache(self, path=None):
-        self.dircache.clear()
-
-
-def test_files_ignores_cached_listings():
-    filesystem = CachingFileSystem()
-    filesystem.pipe("/new/a.avro", b"1")
-    found = SensorSource(Location(filesystem, "/new"))
-    assert [file.name for file in found.files()] == ["a.avro"]
-    filesystem.pipe("/new/b.avro", b"1")
-    assert [file.name for file in found.files()] == ["a.avro", "b.avro"]
 
 
 def test_missing_folder_raises_with_hint(tmp_path):

@@ -42,12 +42,6 @@ def test_folder_ignores_hidden_files(folder):
         media(folder / "hidden")
 
 
-def test_single_picture(folder):
-    found = media(folder / "a.png")
-    assert (found.pictures, found.is_folder, found.stem) == (("a.png",), False, "a")
-    assert found.read_picture("a.png")[0, 0].tolist() == [1, 9, 9]
-
-
 @pytest.mark.parametrize("name", ["clip.mp4", "clip", "a.tar.mkv", "party.gif", "ü 'x;y.webm"])
 def test_other_files_are_videos_opened_by_path(tmp_path, name):
     (tmp_path / name).write_bytes(b"frames")
@@ -79,13 +73,6 @@ def test_missing_file_and_empty_folder_raise_with_hint(tmp_path):
         media(tmp_path / "clip.mp4")
     with pytest.raises(DatasetError, match="contains no pictures; --params video=FILE"):
         media(tmp_path)
-
-
-def test_damaged_picture_raises(folder):
-    content = (folder / "b.JPG").read_bytes()
-    (folder / "b.JPG").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DatasetError, match=r"b\.JPG: not a complete picture"):
-        media(folder).read_picture("b.JPG")
 
 
 def test_encoding_is_lossless_as_png_and_accurate_as_jpeg():

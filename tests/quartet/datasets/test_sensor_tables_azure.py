@@ -74,12 +74,6 @@ def test_without_a_user_an_entra_token_is_used_over_tls(calls):
     assert 0 < keywords["timeout"] <= 30
 
 
-def test_each_new_connection_requests_a_new_token(calls):
-    with pytest.raises(DatasetError, match="tried 3 times"):
-        SensorTablesDataset(url=URL, attempts=3, wait_seconds=0).load()
-    assert calls.count(("https://database.windows.net/.default",)) == 3
-
-
 @pytest.mark.parametrize(
     "options",
     [

@@ -53,7 +53,6 @@ RANKED_LENGTH = 700
 REASON_LENGTH = 500
 BODY_LENGTH = 200
 STATISTICS = ("mean", "standard_deviation", "minimum", "maximum", "last_value")
-WINDOW_COLUMNS = ("device", "sensor", "window_end", "readings", *STATISTICS, "revision")
 
 Moment = (
     DateTime()

@@ -41,15 +41,11 @@ _KEYS = ["device", "sensor", "window_end"]
 
 
 class WindowBatch(Protocol):
-    """The content of one transaction, such as `quartet.sensors.batch.Batch`."""
+    """The content of one transaction; `quartet.sensors.batch.Batch` describes the attributes."""
 
     @property
     def windows(self) -> pd.DataFrame:
-        """Windows, which replace those with the same device, sensor and end.
-
-        Columns: device, sensor, window_end (datetime64[s], UTC), readings, mean,
-        standard_deviation, minimum, maximum, last_value.
-        """
+        """Windows: device, sensor, window_end, readings, and the columns `STATISTICS`."""
 
     @property
     def empty_windows(self) -> pd.DataFrame:
@@ -57,10 +53,7 @@ class WindowBatch(Protocol):
 
     @property
     def files(self) -> Sequence[Any]:
-        """Ledger entries, which replace those of the same files.
-
-        Attributes: name, version, readings, duplicates, quarantined, state, reason, batch_key.
-        """
+        """Ledger entries, which replace those of the same files."""
 
     @property
     def quarantine(self) -> Sequence[Any]:
@@ -76,10 +69,7 @@ class WindowBatch(Protocol):
 
     @property
     def claim(self) -> str | None:
-        """Token of the run's claim on ingestion, which is checked and renewed with the batch.
-
-        Without one, any run may write.
-        """
+        """Token of the run's claim on ingestion, which is checked and renewed with the batch."""
 
 
 def check_batch(batch: WindowBatch) -> None:
