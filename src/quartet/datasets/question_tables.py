@@ -73,7 +73,6 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         filepath: str,
         table: Table,
         columns: Mapping[str, Any] | None = None,
-        parameter: str = "faq_columns",
         **options: Any,
     ) -> None:
         """Configure the dataset.
@@ -83,13 +82,12 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
                 searched; that may also be a single file, from `faq_data=FILE`.
             table: Which table to load.
             columns: Names of columns, by field of `question_columns.QuestionColumns`.
-            parameter: The parameter that sets `columns`, for messages.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
         self._root = self._location.parent
         self._table: Table = table
-        self._chooser = ColumnChooser(columns, parameter)
+        self._chooser = ColumnChooser(columns, "faq_columns")
 
     def load(self) -> pd.DataFrame:
         """Return `Id`, `Text0` and `line`, and `AnswerId` of originals and duplicates.
