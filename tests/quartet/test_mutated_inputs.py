@@ -117,15 +117,15 @@ def read_questions(path: Path, content: bytes) -> None:
 
 def read_images(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    images = IDXDataset(filepath=str(path), dtype="uint8", shape=[None, 28, 28]).load()
-    labels = IDXDataset(filepath=str(path.with_name("labels")), dtype="uint8", shape=[None])
+    images = IDXDataset(filepath=str(path), dtype="uint8").load()
+    labels = IDXDataset(filepath=str(path.with_name("labels")), dtype="uint8")
     labels.save(pd.Series([0, 0, 1, 1], dtype="uint8").to_numpy())
     check_trainable(pair_digits(images, labels.load(), "training"))
 
 
 def read_labels(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    labels = IDXDataset(filepath=str(path), dtype="uint8", shape=[None]).load()
+    labels = IDXDataset(filepath=str(path), dtype="uint8").load()
     pair_digits(read_images_of(4), labels, "training")
 
 

@@ -49,38 +49,27 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
       type: quartet.datasets.idx.IDXDataset
       filepath: data/01_raw/mnist/train-images-idx3-ubyte.gz
       dtype: uint8
-      shape: [null, 28, 28]
     ```
     """
 
     suffixes = (".gz",)
 
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        dtype: str | None = None,
-        shape: list[int | None] | None = None,
-        **options: Any,
-    ) -> None:
+    def __init__(self, *, filepath: str, dtype: str | None = None, **options: Any) -> None:
         """Configure the dataset.
 
         Args:
             filepath: Local path or any fsspec URL.
             dtype: Expected dtype; any by default.
-            shape: Expected shape, with null for any length.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
         self._dtype = np.dtype(dtype) if dtype else None
-        self._shape = tuple(shape) if shape else None
 
     def load(self) -> NDArray[Any]:
         """Return the array in native byte order.
 
         Raises:
-            DatasetError: The file is missing, truncated, too long, not IDX, or
-                not of the expected dtype and shape.
+            DatasetError: The file is missing, truncated, too long, not IDX, or of another dtype.
         """
         location = self._find()
         if location is None:
@@ -119,8 +108,7 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
         """Write the array.
 
         Raises:
-            DatasetError: IDX does not support the dtype, or dtype or shape are not the
-                expected ones.
+            DatasetError: IDX does not support the dtype, or it is not the expected one.
         """
         path = self._location.path
         dtype = data.dtype.newbyteorder("=")
@@ -129,7 +117,7 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
             raise DatasetError(
                 f"{path}: IDX does not support dtype {data.dtype}; convert to one of {supported}"
             )
-        self._check(data.dtype, data.shape, path)
+        self._check(data.dtype, path)
         code = _CODES[dtype]
         header = struct.pack(f">BBBB{data.ndim}I", 0, 0, code, data.ndim, *data.shape)
         content = header + np.ascontiguousarray(data, dtype=_DTYPES[code]).tobytes()
@@ -140,7 +128,7 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
     def _parse(self, file: IO[bytes], size: int | None, path: str) -> NDArray[Any]:
         """Return the array, of which nothing is read before the header is checked."""
         dtype, shape = self._parse_header(file, path)
-        self._check(dtype.newbyteorder("="), shape, path)
+        self._check(dtype.newbyteorder("="), path)
         expected = math.prod(shape) * dtype.itemsize
         check_expansion(path, size, expected)
         content = file.read(expected)
@@ -178,26 +166,8 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
             )
         return _DTYPES[start[2]], struct.unpack(f">{dimensions}I", lengths)
 
-    def _check(self, dtype: np.dtype[Any], shape: tuple[int, ...], path: str) -> None:
+    def _check(self, dtype: np.dtype[Any], path: str) -> None:
         if self._dtype is not None and dtype != self._dtype:
             raise DatasetError(
                 f"{path}: expected {self._dtype} values, found {dtype}; convert the file"
             )
-        if self._shape is not None and not _matches(shape, self._shape):
-            expected = " x ".join("n" if length is None else str(length) for length in self._shape)
-            found = " x ".join(map(str, shape))
-            hint = (
-                "resize the images"
-                if len(shape) == len(self._shape)
-                else "have the images and labels files been swapped?"
-            )
-            raise DatasetError(f"{path}: expected an array of {expected}, found {found}; {hint}")
-
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "dtype": self._dtype, "shape": self._shape}
-
-
-def _matches(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(expected) and all(
-        length is None or length == found for found, length in zip(shape, expected, strict=True)
-    )

@@ -83,7 +83,7 @@ def test_parquet_questions_that_expand_too_far_are_refused(tmp_path) -> None:
 
 
 def images(path):
-    return IDXDataset(filepath=str(path), dtype="uint8", shape=[None, 28, 28])
+    return IDXDataset(filepath=str(path), dtype="uint8")
 
 
 @pytest.mark.parametrize("content", [b"", bytes(7)])

@@ -90,30 +90,18 @@ def test_damaged_file_raises_with_reason(tmp_path, content, message):
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("array", "expected", "message"),
-    [
-        (np.zeros(5, np.uint8), {"shape": [None, 28, 28]}, "n x 28 x 28, found 5; .*swapped"),
-        (
-            np.zeros((5, 32, 32), np.uint8),
-            {"shape": [None, 28, 28]},
-            "n x 28 x 28, found 5 x 32 x 32; resize the images",
-        ),
-        (np.zeros(5, np.int32), {"dtype": "uint8"}, "expected uint8 values, found int32"),
-    ],
-)
-def test_array_of_another_shape_or_dtype_raises(tmp_path, array, expected, message):
-    path = save(tmp_path / "a", array)
-    with pytest.raises(DatasetError, match=message):
-        IDXDataset(filepath=str(path), **expected).load()
+def test_values_of_another_type_raise(tmp_path):
+    path = save(tmp_path / "a", np.zeros(5, np.int32))
+    with pytest.raises(DatasetError, match="expected uint8 values, found int32"):
+        IDXDataset(filepath=str(path), dtype="uint8").load()
 
 
-@pytest.mark.parametrize("array", [np.zeros(3, dtype=np.int64), np.zeros((3, 2), dtype=np.uint8)])
+@pytest.mark.parametrize("array", [np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int16)])
 def test_invalid_save_keeps_the_old_file(tmp_path, array):
     path = save(tmp_path / "a", np.array([1, 2], dtype=np.uint8))
     before = path.read_bytes()
     with pytest.raises(DatasetError):
-        IDXDataset(filepath=str(path), shape=[None]).save(array)
+        IDXDataset(filepath=str(path), dtype="uint8").save(array)
     assert path.read_bytes() == before
 
 
