@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsspec.implementations.local import LocalFileSystem
 from kedro.io.core import DatasetError
 
 from quartet.datasets.file import HandleDataset
@@ -34,7 +33,6 @@ class StudyStore:
 
     def __init__(self, location: Location) -> None:
         self._location = location
-        self._is_local = isinstance(location.filesystem, LocalFileSystem)
         self._path: Path | None = None
 
     @contextmanager
@@ -45,7 +43,7 @@ class StudyStore:
             DatasetError: The file is not an Optuna database, or is locked by another process.
         """
         with tempfile.TemporaryDirectory() as folder:
-            if self._is_local:
+            if self._location.is_local:
                 self._path = Path(self._location.path)
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             else:
@@ -61,7 +59,7 @@ class StudyStore:
 
     def upload(self) -> None:
         """Upload the database if its location is remote."""
-        if self._is_local or self._path is None or not self._path.exists():
+        if self._location.is_local or self._path is None or not self._path.exists():
             return
         copy = self._path.with_suffix(".copy")
         with (

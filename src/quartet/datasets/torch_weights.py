@@ -126,12 +126,10 @@ class WeightsDataset(FileDataset[Weights, Weights]):
             tensors, metadata = _from_pickle(content, path), dict[str, str]()
         else:
             tensors, metadata = _from_safetensors(content, path)
-            _check_sum(tensors, metadata.pop(_CHECKSUM, None), path)
-        arrays = {
-            name: _to_array(tensor, name, path)
-            for name, tensor in tensors.items()
-            if name.startswith(self._prefix)
-        }
+        arrays = {name: _to_array(tensor, name, path) for name, tensor in tensors.items()}
+        if expected := metadata.pop(_CHECKSUM, None):
+            _check_sum(arrays, expected, path)
+        arrays = {name: each for name, each in arrays.items() if name.startswith(self._prefix)}
         if not arrays:
             raise DatasetError(f"{path}: contains no weights named {self._prefix}…; {self._hint}")
         _check_finite(arrays, path)
@@ -187,15 +185,12 @@ def _check_finite(arrays: Mapping[str, NDArray[Any]], path: str) -> None:
             )
 
 
-def _check_sum(tensors: Mapping[str, Tensor], expected: str | None, path: str) -> None:
-    """Check the arrays of a file against its checksum, if it has one.
+def _check_sum(arrays: Mapping[str, NDArray[Any]], expected: str, path: str) -> None:
+    """Check the arrays of a file against its checksum.
 
     Raises:
         DatasetError: They differ.
     """
-    if expected is None:
-        return
-    arrays = {name: _to_array(tensor, name, path) for name, tensor in tensors.items()}
     found = Weights("", arrays).sha256
     if found != expected:
         raise DatasetError(
