@@ -64,13 +64,9 @@ def test_fingerprint_depends_on_content_dtype_and_shape():
         fingerprint(zeros, "seed=2"),
     }
     assert len(fingerprints) == 8
-    assert fingerprint({"a": zeros}) == fingerprint({"a": zeros.copy()})
-
-
-def test_fingerprint_does_not_depend_on_the_order_of_names():
     images, labels = np.zeros((2, 3)), np.ones(2)
-    assert fingerprint({"images": images, "labels": labels}) == fingerprint(
-        {"labels": labels, "images": images}
+    assert fingerprint({"images": images.copy(), "labels": labels}) == fingerprint(
+        {"labels": labels, "images": images}  # files load arrays in any order
     )
 
 
