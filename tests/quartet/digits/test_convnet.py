@@ -184,7 +184,8 @@ def test_training_is_stable_at_the_default_learning_rates(few):
 
 
 def test_weights_of_release_0_1_0_still_predict(few):
-    """They have fewer channels and no margin; a new version is compared with them."""
-    state = convnet.ConvNet(torch.float32, width=96).state_dict()
+    """They have fewer layers and no margin; a new version is compared with them."""
+    layers = convnet.three_convolutions(96)
+    state = convnet.ConvNet(torch.float32, 10, layers, 96).state_dict()
     weights = {name: tensor.numpy() for name, tensor in state.items()}
     assert convnet.predict_proba(weights, few["images"]).shape == (300, 10)
