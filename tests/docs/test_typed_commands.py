@@ -16,8 +16,9 @@ from kedro.framework.startup import bootstrap_project
 
 from docs.pages import PAGES
 from repository.test_workflows import FOLDER, GUIDE, read
-from support import ROOT
+from support import ROOT, needs_azure
 
+pytestmark = needs_azure  # its commands are on the pages, too
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "infra/README.md"]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SENTENCE = re.compile(r"(?<!`)`(kedro [^`]+)`(?!`)")
