@@ -52,8 +52,16 @@ class StepHooks:
             registry.use_nodes()
 
     @hook_impl(tryfirst=True)
-    def after_catalog_created(self, catalog: DataCatalog) -> None:
-        """Drop datasets that the step does not use, as plugins instantiate every dataset."""
+    def after_catalog_created(self, catalog: DataCatalog, parameters: dict[str, Any]) -> None:
+        """Drop datasets that the step does not use, as plugins instantiate every dataset.
+
+        Raises:
+            ValueError: A number of machines or ranks is invalid: kedro-azureml would only submit
+                it.
+        """
+        from kedro_cloud.jobs.steps import check_rank_counts
+
+        check_rank_counts(parameters["parameters"])
         step = STEP.get()
         if step is None:
             return

@@ -28,6 +28,27 @@ PROCESSES = "step_processes"
 """Parameter: ranks per machine, by step."""
 
 
+def check_rank_counts(parameters: Mapping[str, Any]) -> None:
+    """Check the numbers of machines and ranks of distributed steps, where they are set.
+
+    Raises:
+        ValueError: They are not a mapping by step, or one is not an integer of at least 1.
+    """
+    for name in (NODES, PROCESSES):
+        counts = parameters.get(name, {})
+        if not isinstance(counts, Mapping):
+            raise ValueError(
+                f"parameter '{name}': should be a mapping of numbers by step, as in `STEP: 2` "
+                f"(given: {counts!r}); fix or remove it"
+            )
+        for step, count in counts.items():
+            if type(count) is not int or count < 1:  # True is an int, too
+                raise ValueError(
+                    f"parameter '{name}.{step}': should be an integer of at least 1 "
+                    f"(given: {count!r}); fix or remove it"
+                )
+
+
 class Steps(Pipeline):
     """A pipeline whose nodes are steps, but which runs the original nodes.
 

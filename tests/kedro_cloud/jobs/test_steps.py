@@ -1,6 +1,7 @@
 """Steps must group nodes into few containers, and compute what the nodes compute elsewhere."""
 
 import inspect
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -13,6 +14,7 @@ from kedro_azureml.constants import DISTRIBUTED_CONFIG_FIELD
 
 from kedro_cloud.core import ranks
 from kedro_cloud.jobs import registry
+from kedro_cloud.jobs.hooks import StepHooks
 from kedro_cloud.jobs.steps import Steps
 from support import bootstrap
 
@@ -226,3 +228,26 @@ def test_nodes_of_two_namespaces_cannot_be_the_same_step():
         "fit_one",
         "fit",
     }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"step_nodes": []}, "'step_nodes': should be a mapping of numbers by step"),
+        ({"step_processes": 3}, "'step_processes': should be a mapping of numbers by step"),
+        ({"step_nodes": None}, "'step_nodes': should be a mapping of numbers by step"),
+        *(
+            ({"step_nodes": {"a": 1, "b": count}}, "'step_nodes.b': should be an integer of at")
+            for count in ("many", 0, -1, 1.5, True, None, [2])
+        ),
+    ],
+)
+def test_machine_and_rank_counts_are_checked_before_a_job_is_made(parameters, message):
+    """kedro-azureml writes a job with any value into a file, or submits it."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        StepHooks().after_catalog_created(DataCatalog(), {"parameters": parameters})
+
+
+def test_valid_machine_counts_are_accepted():
+    for given in ({}, {"step_nodes": {"a": 2}, "step_processes": {}}):
+        StepHooks().after_catalog_created(DataCatalog(), {"parameters": given})
