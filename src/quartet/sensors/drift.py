@@ -11,7 +11,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from quartet.sensors.features import window_features
 from quartet.sensors.model_set import SensorModels
 
 Array = NDArray[np.float64]
@@ -118,7 +117,7 @@ def _tally(
         model = model_set.locate(block)
         has_model = model >= 0
         windows, model = block[has_model], model[has_model]
-        features = window_features(windows, model_set.features)
+        features = model_set.compute_features(windows, model)
         features = np.maximum(features, model_set.lowest[model])
         for column in range(len(model_set.features)):
             edges = model_set.quantiles[:, column]

@@ -11,12 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from quartet.sensors.context import NO_CONTEXT, Context
-from quartet.sensors.features import FEATURES
+from quartet.sensors.features import FEATURES, window_features
 from quartet.sensors.lookup import Lookup
 from quartet.sensors.models import (
     ONE_CLASS_SVM,
@@ -26,6 +26,7 @@ from quartet.sensors.models import (
     Pair,
     SensorModel,
 )
+from quartet.sensors.seasonality import HOURS, LOCATION_FEATURES, find_middles, interpolate
 
 Array = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
@@ -52,10 +53,17 @@ _MODEL_ARRAYS = (
 """Arrays with one row per model."""
 _VECTOR_ARRAYS = ("vectors", "coefficients")
 """Arrays with one row per support vector."""
-_ARRAYS = ("start", *_MODEL_ARRAYS, *_VECTOR_ARRAYS)
-_LATER_ARRAYS = ("calibration", "relative", "device_threshold", "device_event_rate")
-"""Arrays that files of the first release lack: all models have the context, if there is one, and no
-device raises alarms."""
+_ARRAYS = ("start", "profile_start", *_MODEL_ARRAYS, *_VECTOR_ARRAYS, "profiles")
+_LATER_ARRAYS = (
+    "calibration",
+    "relative",
+    "device_threshold",
+    "device_event_rate",
+    "profile_start",
+    "profiles",
+)
+"""Arrays that files of the first release lack: all models have the context, if there is one, no
+device raises alarms, and no sensor has a season."""
 NEGLIGIBLE_EXPONENT = -700.0
 """Exponent whose exponential, 1e-304, has no effect on a sum. A smaller one would be a subnormal
 number, with which processors are slow."""
@@ -97,6 +105,10 @@ class SensorModels:
         device_threshold: Shape (n,): threshold of the model's device, see
             `quartet.sensors.devices`; NaN for none.
         device_event_rate: Shape (n,): events per normal window expected of the device.
+        profile_start: Shape (n + 1,), int64: the profile of model i is rows profile_start[i] to
+            profile_start[i + 1].
+        profiles: Seasonal profiles of all models, see `quartet.sensors.seasonality`: 24 or 168
+            values of a model, or none.
         methods: Method of each model: `one_class_svm`, or `robust_z_score` of few windows, whose
             only vector is the median; empty if all are machines.
         context: Normalisation of the windows of relative models, in training and in scoring.
@@ -124,6 +136,8 @@ class SensorModels:
     relative: NDArray[np.int64]
     device_threshold: Array
     device_event_rate: Array
+    profile_start: NDArray[np.int64]
+    profiles: Array
     context: Context = NO_CONTEXT
     methods: tuple[str, ...] = ()
 
@@ -161,8 +175,9 @@ class SensorModels:
         for name in _VECTOR_ARRAYS:
             parts = [getattr(model, name) for model in ordered]
             arrays[name] = np.concatenate([np.empty((0, *shapes.get(name, ()))), *parts])
-        sizes = np.array([len(model.coefficients) for model in ordered], dtype=np.int64)
-        start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        arrays["start"] = _find_starts([len(model.coefficients) for model in ordered])
+        arrays["profile_start"] = _find_starts([len(model.profile) for model in ordered])
+        arrays["profiles"] = np.concatenate([np.empty(0), *(model.profile for model in ordered)])
         hours = tuple(map(str, context))
         versions = tuple(
             model.version(pair, (*features, *(hours if model.relative else ())), window_seconds)
@@ -173,7 +188,6 @@ class SensorModels:
             versions,
             tuple(features),
             window_seconds,
-            start=start,
             context=context,
             methods=tuple(model.method for model in ordered),
             **arrays,
@@ -183,6 +197,12 @@ class SensorModels:
     def sizes(self) -> NDArray[np.int64]:
         """Number of support vectors of each model; shape (n,)."""
         return np.diff(self.start)
+
+    @property
+    def seasons(self) -> NDArray[np.object_]:
+        """Season of each model: `none`, `day` or `week`; shape (n,)."""
+        names = {hours: name for name, hours in HOURS.items()}
+        return np.array([names[size] for size in np.diff(self.profile_start).tolist()], object)
 
     @cached_property
     def version(self) -> str:
@@ -228,6 +248,27 @@ class SensorModels:
         """
         return self._lookup.locate(windows)
 
+    def compute_features(self, windows: pd.DataFrame, model: NDArray[np.int64]) -> Array:
+        """Compute the features of windows, less the profile of their model; shape (w, d).
+
+        Args:
+            windows: w rows with the columns of `quartet.sensors.windows`.
+            model: Index of each window's model; shape (w,).
+
+        Raises:
+            ValueError: A column is missing or has NaN.
+        """
+        features = window_features(windows, self.features)
+        seasonal = np.flatnonzero(np.diff(self.profile_start)[model])
+        if len(seasonal):
+            ends = windows["window_end"].to_numpy()[seasonal].astype("datetime64[us]")
+            middles = find_middles(ends.astype(np.int64), self.window_seconds)
+            first, last = self.profile_start[model[seasonal] + [[0], [1]]]
+            offsets = interpolate(self.profiles, first, last, middles)
+            for column in np.flatnonzero(np.isin(self.features, LOCATION_FEATURES)):
+                features[seasonal, column] -= offsets
+        return features
+
     def is_relative(self, windows: pd.DataFrame) -> NDArray[np.bool_]:
         """Return which windows are to be normalised by the context before scoring; shape (w,)."""
         model = self.locate(windows)
@@ -253,15 +294,16 @@ class SensorModels:
         Args:
             models: Ascending indices of the models, without duplicates.
         """
-        sizes = self.sizes[models]
-        start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        rows = np.repeat(self.start[models] - start[:-1], sizes) + np.arange(start[-1])
+        start, rows = _take_rows(self.start, models)
+        profile_start, profile_rows = _take_rows(self.profile_start, models)
         return type(self)(
             tuple(self.pairs[index] for index in models.tolist()),
             tuple(self.versions[index] for index in models.tolist()),
             self.features,
             self.window_seconds,
             start=start,
+            profile_start=profile_start,
+            profiles=self.profiles[profile_rows],
             context=self.context,
             methods=tuple(self.methods[index] for index in models.tolist()),
             **{name: getattr(self, name)[models] for name in _MODEL_ARRAYS},
@@ -303,10 +345,11 @@ class SensorModels:
             index.update(zip(model_set.pairs, range(offset, offset + len(model_set)), strict=True))
         arrays = {
             name: np.concatenate([getattr(model_set, name) for model_set in model_sets])
-            for name in (*_MODEL_ARRAYS, *_VECTOR_ARRAYS)
+            for name in (*_MODEL_ARRAYS, *_VECTOR_ARRAYS, "profiles")
         }
-        sizes = np.concatenate([model_set.sizes for model_set in model_sets])
-        start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        for name in ("start", "profile_start"):
+            sizes = [np.diff(getattr(model_set, name)) for model_set in model_sets]
+            arrays[name] = _find_starts(np.concatenate(sizes))
         pairs = tuple(pair for model_set in model_sets for pair in model_set.pairs)
         versions = tuple(version for model_set in model_sets for version in model_set.versions)
         methods = tuple(method for model_set in model_sets for method in model_set.methods)
@@ -315,7 +358,6 @@ class SensorModels:
             versions,
             features,
             window_seconds,
-            start=start,
             context=context,
             methods=methods,
             **arrays,
@@ -326,8 +368,9 @@ class SensorModels:
         """Return a table with one row per model.
 
         Returns:
-            `device`, `sensor`, `method`, `windows`, `trained_until` (datetime64[s], UTC), `nu`,
-            `gamma`, `threshold`, `support_vectors`, `false_alarm_rate`, `model_version`.
+            `device`, `sensor`, `method`, `season` (`none`, `day` or `week`), `windows`,
+            `trained_until` (datetime64[s], UTC), `nu`, `gamma`, `threshold`, `support_vectors`,
+            `false_alarm_rate`, `model_version`.
         """
         devices, sensors = zip(*self.pairs, strict=True) if self.pairs else ((), ())
         return pd.DataFrame(
@@ -335,6 +378,7 @@ class SensorModels:
                 "device": np.array(devices, dtype=object),
                 "sensor": np.array(sensors, dtype=object),
                 "method": np.array(self.methods, dtype=object),
+                "season": self.seasons,
                 "windows": self.windows,
                 "trained_until": (self.trained_until // 10**6).astype("datetime64[s]"),
                 "nu": self.nu,
@@ -388,6 +432,8 @@ class SensorModels:
         content.setdefault("relative", relative)
         for name in ("device_threshold", "device_event_rate"):
             content.setdefault(name, np.full(len(relative), np.nan))
+        content.setdefault("profile_start", np.zeros(len(relative) + 1, np.int64))
+        content.setdefault("profiles", np.empty(0))
         repeated = np.repeat(content["threshold"][:, None], len(P_VALUES), 1)
         content.setdefault("calibration", repeated)
         return cls(
@@ -417,6 +463,20 @@ class SensorModels:
         except SafetensorError as error:
             raise ValueError(f"not a complete model set ({error}); {_HINT}") from error
         return cls.from_arrays(arrays)
+
+
+def _find_starts(sizes: ArrayLike) -> NDArray[np.int64]:
+    """Return the first row of each part of concatenated arrays, and their number of rows."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _take_rows(
+    start: NDArray[np.int64], models: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the starts of the parts of some models, and the rows of these parts."""
+    sizes = np.diff(start)[models]
+    taken = _find_starts(sizes)
+    return taken, np.repeat(start[models] - taken[:-1], sizes) + np.arange(taken[-1])
 
 
 def _checksum(arrays: Arrays) -> NDArray[np.uint8]:

@@ -63,6 +63,7 @@ class SensorModel:
     device_event_rate: float = np.nan
     method: str = ONE_CLASS_SVM
     held_out: Array = field(default_factory=lambda: np.empty(0))
+    profile: Array = field(default_factory=lambda: np.empty(0))
 
     def version(self, *details: object) -> str:
         """Return 12 hexadecimal digits, which change with anything that scores depend on.
@@ -73,6 +74,7 @@ class SensorModel:
         digest = blake2b(json.dumps(details).encode(), digest_size=VERSION_BYTES)
         for name in _HASHED:
             digest.update(np.ascontiguousarray(getattr(self, name), dtype=np.float64).tobytes())
+        digest.update(self.profile.tobytes())
         return digest.hexdigest()
 
 

@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quartet.sensors.features import window_features
 from quartet.sensors.model_set import SensorModels
 
 Array = NDArray[np.float64]
@@ -188,7 +187,7 @@ def predict(
     in_shard = (model >= 0) & (model % shards == shard)
     if not in_shard.all():
         model, windows = model[in_shard], windows[in_shard]
-    scores = score(model_set, model, window_features(windows, model_set.features))
+    scores = score(model_set, model, model_set.compute_features(windows, model))
     threshold = model_set.threshold[model]
     return pd.DataFrame(
         {

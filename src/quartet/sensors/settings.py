@@ -153,6 +153,12 @@ class SensorSvm(_Settings):
         "deviation from their medians is the unit of its deviation. `null`: twelve times "
         "`context_hours`, a day of five-minute windows.",
     )
+    seasonality: Literal["auto", "none", "day", "week"] = Field(
+        "auto",
+        description="Season whose profile, the median of each hour in UTC, is subtracted from a "
+        "sensor's values, if the training time has at least three of them. `auto`: by held-out "
+        "windows, none with fewer than one divided by nu, whose thresholds drift would exceed.",
+    )
     nu: float = Field(
         0.002,
         gt=0,

@@ -31,6 +31,7 @@ from quartet.sensors.models import (
     compute_p_values,
 )
 from quartet.sensors.robust import MIN_WINDOWS, TAIL_WINDOWS, fit_robust
+from quartet.sensors.seasonality import LOCATION_FEATURES, fit_season
 from quartet.sensors.settings import SensorSvm
 
 Array = NDArray[np.float64]
@@ -47,10 +48,14 @@ class Series(NamedTuple):
     Attributes:
         features: Shape (w, d).
         ends: Ends of the windows, in microseconds since the Unix epoch; shape (w,).
+        means: Means of the windows; shape (w,).
+        window_seconds: Length of the windows.
     """
 
     features: Array
     ends: NDArray[np.int64]
+    means: Array
+    window_seconds: int
 
     @property
     def until(self) -> int:
@@ -108,13 +113,14 @@ def fit_model_set(
         ValueError: A column of the windows is missing or has NaN.
         RuntimeError: A worker process was killed.
     """
-    series = _group_by_sensor(windows, settings)
+    series = _group_by_sensor(windows, settings, window_seconds)
     relative = windows["relative"] if "relative" in windows else bool(settings.context_hours)
     keys = windows[["device", "sensor"]].astype(str).assign(relative=relative)
     relative_pairs = set(keys[keys["relative"]].itertuples(index=False, name=None))
     if sensors is not None:
         chosen = {(str(device), str(sensor)) for device, sensor in sensors}
-        empty = Series(np.empty((0, len(settings.features))), np.empty(0, np.int64))
+        features = np.empty((0, len(settings.features)))
+        empty = Series(features, np.empty(0, np.int64), np.empty(0), window_seconds)
         series = {pair: series.get(pair, empty) for pair in sorted(chosen)}
     models: dict[Pair, SensorModel] = {}
     device_scores: dict[str, pd.Series] = {}
@@ -151,7 +157,9 @@ def _make_device_table(device_scores: Mapping[str, pd.Series]) -> pd.DataFrame:
     )
 
 
-def _group_by_sensor(windows: pd.DataFrame, settings: SensorSvm) -> dict[Pair, Series]:
+def _group_by_sensor(
+    windows: pd.DataFrame, settings: SensorSvm, window_seconds: int
+) -> dict[Pair, Series]:
     """Return the series by (device, sensor), ascending."""
     features = window_features(windows, settings.features)
     ends = windows["window_end"].to_numpy().astype("datetime64[us]").astype(np.int64)
@@ -159,13 +167,15 @@ def _group_by_sensor(windows: pd.DataFrame, settings: SensorSvm) -> dict[Pair, S
     sensors, sensor_names = pd.factorize(windows["sensor"], sort=True)
     order = np.lexsort((ends, sensors, devices))
     features, ends = np.ascontiguousarray(features[order]), ends[order]
+    means = window_features(windows, ("mean",))[order, 0]
     devices, sensors = devices[order], sensors[order]
     changes = (np.diff(devices) != 0) | (np.diff(sensors) != 0)
     bounds = [0, *(np.flatnonzero(changes) + 1).tolist(), len(order)] if len(order) else [0]
     series = {}
     for first, last in pairwise(bounds):
         pair = str(device_names[devices[first]]), str(sensor_names[sensors[first]])
-        series[pair] = Series(features[first:last], ends[first:last])
+        rows = slice(first, last)
+        series[pair] = Series(features[rows], ends[rows], means[rows], window_seconds)
     return series
 
 
@@ -220,10 +230,21 @@ def fit_chunk(chunk: Chunk, settings: SensorSvm) -> Results:
     ):
         for pair, series in chunk:
             try:
-                results.append((pair, fit_model(series.features, series.until, settings)))
+                results.append((pair, _fit_seasonal_model(series, settings)))
             except ValueError as error:
                 results.append((pair, str(error)))
     return results
+
+
+def _fit_seasonal_model(series: Series, settings: SensorSvm) -> SensorModel:
+    """Train one sensor's model on its windows less their season, if it has one."""
+    seasonality = settings.seasonality
+    if seasonality == "auto" and settings.nu * (len(series.ends) + 1) < 1:
+        seasonality = "none"  # the threshold would be an extrapolation, see `DeviceAlarms`
+    season = fit_season(series.means, series.ends, series.window_seconds, seasonality)
+    locations = np.isin(settings.features, LOCATION_FEATURES)
+    features = series.features - season.offsets[:, None] * locations
+    return replace(fit_model(features, series.until, settings), profile=season.profile)
 
 
 def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:

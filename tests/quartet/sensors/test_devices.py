@@ -66,7 +66,7 @@ def test_an_alarm_names_the_unusual_sensors_of_its_device(model_set):
     first, second = odd & windows["sensor"].eq("s2"), odd & windows["sensor"].eq("s1")
     for name in ("mean", "minimum", "maximum"):
         windows.loc[first, name] += 1e6
-        windows.loc[second, name] += 2.5 * windows.loc[windows["sensor"].eq("s1"), "mean"].std()
+        windows.loc[second, name] += 1.5 * windows.loc[second, "standard_deviation"]
     alarms = raise_alarms(model_set, score(model_set, windows), NONE, SETTINGS)
     alarm = alarms[alarms["window_end"].eq(windows["window_end"][20])]
     assert alarm["device"].tolist() == ["d1"]

@@ -169,7 +169,14 @@ def report_models(
         ),
         "support_vectors": int(model_set.sizes.sum()),
         "training_windows": int(model_set.windows.sum()),
+        "sensors_with_season": int((model_set.seasons != "none").sum()),
     }
+    logger.info(
+        "models: %s of %s sensors subtract the profile of a day, %s that of a week",
+        f"{int((model_set.seasons == 'day').sum()):,}",
+        f"{len(model_set):,}",
+        f"{int((model_set.seasons == 'week').sum()):,}",
+    )
     figure = sensors.figures.plot_false_alarms(
         model_set.false_alarm_rate, sensor_svm.nu, model_set.sizes
     )
