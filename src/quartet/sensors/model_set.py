@@ -259,14 +259,16 @@ class SensorModels:
             ValueError: A column is missing or has NaN.
         """
         features = window_features(windows, self.features)
+        if not len(self.profiles):
+            return features
         seasonal = np.flatnonzero(np.diff(self.profile_start)[model])
-        if len(seasonal):
-            ends = windows["window_end"].to_numpy()[seasonal].astype("datetime64[us]")
-            middles = find_middles(ends.astype(np.int64), self.window_seconds)
-            first, last = self.profile_start[model[seasonal] + [[0], [1]]]
-            offsets = interpolate(self.profiles, first, last, middles)
-            for column in np.flatnonzero(np.isin(self.features, LOCATION_FEATURES)):
-                features[seasonal, column] -= offsets
+        ends = windows["window_end"].to_numpy()[seasonal].astype("datetime64[us]")
+        middles = find_middles(ends.astype(np.int64), self.window_seconds)
+        first, last = self.profile_start[model[seasonal] + [[0], [1]]]
+        offsets = np.zeros(len(windows))
+        offsets[seasonal] = interpolate(self.profiles, first, last, middles)
+        for column in np.flatnonzero(np.isin(self.features, LOCATION_FEATURES)):
+            features[:, column] -= offsets
         return features
 
     def is_relative(self, windows: pd.DataFrame) -> NDArray[np.bool_]:

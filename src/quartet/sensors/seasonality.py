@@ -117,8 +117,9 @@ def interpolate(profiles: Array, first: Times | int, last: Times | int, middles:
         middles: Middles of the windows, in microseconds since the Unix epoch; shape (w,).
     """
     hours = last - first
-    lower, rest = np.divmod(middles - _HOUR // 2, _HOUR)
-    share = rest / _HOUR
-    lower %= hours
-    upper = (lower + 1) % hours
-    return (1 - share) * profiles[first + lower] + share * profiles[first + upper]
+    time = middles / _HOUR - 0.5
+    complete = np.floor(time)
+    lower = complete.astype(np.int64) % hours
+    upper = np.where(lower == hours - 1, 0, lower + 1)
+    before, after = profiles[first + lower], profiles[first + upper]
+    return before + (time - complete) * (after - before)
