@@ -1,9 +1,10 @@
 """Detection of one-class machines on labelled real sensors, against a z-score and forests.
 
 Nothing is fitted, chosen or set on test labels. All methods are trained on the same windows, with
-the same nu, and their thresholds are set alike. A machine is a device with a sensor for each of
-its metrics; it raises an alarm where as many of its sensors do at a time as, on the last quarter of
-the training windows by detectors trained on the rest, do at a share of nu of all moments, at most.
+the same nu, and their thresholds are set alike; only alarms at the defaults are by sensors with a
+season. A machine is a device with a sensor for each of its metrics; it raises an alarm where as
+many of its sensors do at a time as, on the last quarter of the training windows by detectors
+trained on the rest, do at a share of nu of all moments, at most.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def sensor_alarms(method, trained, evaluated, window_seconds, nu, seed, pairs=No
     if method != "one_class_svm":
         settings = Baselines(seed=seed, features=FEATURES, nu=nu)
         return baselines.detect_alarms(method, trained, evaluated, settings, pairs), pairs
-    settings = SensorSvm(seed=seed, features=FEATURES, nu=nu)
+    settings = SensorSvm(seed=seed, features=FEATURES, nu=nu, seasonality="none")
     model_set, *_ = training.fit_model_set(trained, settings, window_seconds, progress=False)
     alarms = np.zeros(len(evaluated), dtype=bool)
     alarms[model_set.locate(evaluated) >= 0] = scoring.predict(model_set, evaluated)["anomaly"]

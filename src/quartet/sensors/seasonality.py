@@ -58,10 +58,11 @@ def fit_season(means: Array, ends: Times, window_seconds: int, seasonality: str)
     if seasonality == "none" or len(means) < _BLOCKS:
         return best
     middles = find_middles(ends, window_seconds)
+    span = ends[-1] - ends[0] + window_seconds * 1_000_000
     distance = np.abs(means - _hold_out(means, middles, 0))
     for name in ("day", "week") if seasonality == "auto" else (seasonality,):
         hours = HOURS[name]
-        if ends[-1] - ends[0] < _MIN_SEASONS * hours * _HOUR:
+        if span < _MIN_SEASONS * hours * _HOUR:
             continue
         offsets = _hold_out(means, middles, hours)
         shorter = np.abs(means - offsets)
