@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -114,7 +113,7 @@ def _copy(url: str, target: Path, checksum: str) -> None:
             disable=None,
         ) as bar,
     ):
-        for chunk in _read_chunks(source):
+        for chunk in iter(lambda: source.read(_CHUNK_BYTES), b""):
             digest.update(chunk)
             file.write(chunk)
             bar.update(len(chunk))
@@ -126,8 +125,3 @@ def _copy(url: str, target: Path, checksum: str) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_chunks(source: fsspec.core.OpenFile) -> Iterator[bytes]:
-    while chunk := source.read(_CHUNK_BYTES):
-        yield chunk

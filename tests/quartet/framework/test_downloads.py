@@ -81,20 +81,6 @@ def test_only_missing_or_damaged_files_are_fetched(tmp_path, mirror):
     assert (here / NAME).read_bytes() == CONTENT
 
 
-def test_interrupted_download_leaves_no_file(tmp_path, mirror, monkeypatch):
-    folder, url = mirror
-    (folder / NAME).write_bytes(CONTENT)
-
-    def stopped(file):
-        yield file.read(100)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("quartet.framework.downloads._read_chunks", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        fetch(download(tmp_path / "here", url))
-    assert list((tmp_path / "here").iterdir()) == []
-
-
 def test_checksum_prefix_and_another_file_name_are_accepted(tmp_path, mirror):
     folder, url = mirror
     (folder / NAME).write_bytes(CONTENT)
