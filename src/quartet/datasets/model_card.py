@@ -35,9 +35,9 @@ class Result:
     def format(self) -> str:
         """Return the value, and the interval in parentheses: `0.9861 (0.9678 to 0.994)`."""
         if self.low is None or self.high is None:
-            return _format_number(self.value)
-        low, high = map(_format_number, (self.low, self.high))
-        return f"{_format_number(self.value)} ({low} to {high})"
+            return format_number(self.value)
+        low, high = map(format_number, (self.low, self.high))
+        return f"{format_number(self.value)} ({low} to {high})"
 
 
 @dataclass(frozen=True)
@@ -99,5 +99,6 @@ def _format_list(items: Sequence[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
 
 
-def _format_number(value: float) -> str:
+def format_number(value: float) -> str:
+    """Format a number with four significant digits, or as an integer from 1,000: `0.9582`."""
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"

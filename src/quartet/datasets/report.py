@@ -36,21 +36,16 @@ class ReportDataset(CSVDataset):  # type: ignore[misc]
 
 def escape_cells(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose texts, names of columns included, no spreadsheet takes for formulas."""
-    texts = {
-        position: column.astype(object).map(_escape)
-        for position, (_, column) in enumerate(table.items())
-        if not pd.api.types.is_numeric_dtype(column) and not _is_time(column)
-    }
-    columns = [texts.get(position, table.iloc[:, position]) for position in range(table.shape[1])]
-    if not columns:
-        return table
-    escaped = pd.concat(columns, axis=1)
+    escaped = table.apply(_escape_column)
     escaped.columns = pd.Index([_escape(name) for name in table.columns], dtype=object)
     return escaped
 
 
-def _is_time(column: pd.Series) -> bool:
-    return bool(pd.api.types.is_datetime64_any_dtype(column))
+def _escape_column(column: pd.Series) -> pd.Series:
+    has_text = not (
+        pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)
+    )
+    return column.astype(object).map(_escape) if has_text else column
 
 
 def _escape(value: Any) -> Any:

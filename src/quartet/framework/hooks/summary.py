@@ -33,6 +33,7 @@ from kedro_cloud.compat import dataset_file
 from kedro_cloud.core import ranks
 from kedro_cloud.core.console import align_columns, bold, format_duration
 from kedro_cloud.core.hooks import NodeStartHooks
+from quartet.datasets.model_card import format_number
 from quartet.framework.hooks.scenario_table import Row, format_table
 
 if TYPE_CHECKING:
@@ -349,11 +350,6 @@ def format_metric(name: str, value: float) -> str:
     if name.endswith(("seconds", "_s")) or "seconds_per_" in name:
         return format_duration(value) if value >= 10 else f"{value:.2g} s"
     return format_number(value)
-
-
-def format_number(value: float) -> str:
-    """Format a number with four significant digits, or as an integer from 1,000: `0.9582`."""
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
 def _hints(environment: str | None) -> list[str]:

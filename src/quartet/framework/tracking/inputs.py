@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kedro_cloud.compat import dataset_file
 
 if TYPE_CHECKING:
-    from mlflow.data.dataset import Dataset
+    pass
 
 MAX_BYTES = 2**28
 """Most bytes of a file or folder whose content is hashed: half a second."""
@@ -26,6 +26,10 @@ def log_input(name: str, dataset: Any, data: Any) -> None:
     fail because a file cannot be read again, or because a server records no inputs.
     """
     import mlflow
+    import pandas as pd
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.data.pandas_dataset import from_pandas
 
     protocol, path = dataset_file(dataset) or ("", "")
     if protocol != "file" or data is None:
@@ -38,26 +42,20 @@ def log_input(name: str, dataset: Any, data: Any) -> None:
     with suppress(OSError, mlflow.MlflowException), warnings.catch_warnings():
         # Columns of integers without missing values are as they should be.
         warnings.filterwarnings("ignore", message=r".*Inferred schema contains integer column")
-        mlflow.log_input(_describe(name, location, data), context=layer)
+        source = CodeDatasetSource({"path": str(location)})
+        digest = compute_digest(location)
+        dataset = (
+            from_pandas(data, source=source, name=name, digest=digest)
+            if isinstance(data, pd.DataFrame)
+            else MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
+        )
+        mlflow.log_input(dataset, context=layer)
 
 
 def get_metadata(dataset: Any, plugin: str) -> dict[str, Any]:
     """Return the entry of a plugin in a dataset's metadata; empty if there is none."""
     found: dict[str, Any] = (getattr(dataset, "metadata", None) or {}).get(plugin) or {}
     return found
-
-
-def _describe(name: str, location: Path, data: Any) -> Dataset:
-    import pandas as pd
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.data.pandas_dataset import from_pandas
-
-    source = CodeDatasetSource({"path": str(location)})
-    digest = compute_digest(location)
-    if not isinstance(data, pd.DataFrame):
-        return MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
-    return from_pandas(data, source=source, name=name, digest=digest)
 
 
 def compute_digest(path: Path) -> str:
