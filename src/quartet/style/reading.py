@@ -91,7 +91,7 @@ class _StreamSummary:
     end: Fraction | None = None
     last_decoded: Fraction | None = None
     last_key: Fraction | None = None
-    broken: bool = False
+    last_is_corrupt: bool = False
     has_decoder_state: bool = False
     digest: Any = field(default_factory=hashlib.sha256)  # hashlib has no public type for it
 
@@ -119,7 +119,7 @@ def scan_source(container: InputContainer, name: str) -> SourceScan:
         rate=video.average_rate or video.guessed_rate,
         sample_aspect=video.sample_aspect_ratio or Fraction(1),
         packet_times=packet_times,
-        tracks=_leave_out_programs(
+        tracks=_mark_other_programs(
             container,
             video.index,
             [_to_track(stream, summaries[stream.index]) for stream in others],
@@ -169,16 +169,23 @@ def _to_track(stream: Stream, summary: _StreamSummary) -> Track:
     )
 
 
-def _leave_out_programs(
+def _mark_other_programs(
     container: InputContainer, video: int, tracks: Sequence[Track]
 ) -> tuple[Track, ...]:
-    """Mark the tracks of other programs, as in a recording of several television channels."""
+    """Mark the tracks of other programs as left out.
+
+    A recording of several television channels has a program per channel. Tracks without a program
+    belong to all.
+    """
     programs = read_programs(container)
     own = programs.get(video, set())
+
+    def is_of_another(track: Track) -> bool:
+        of_track = programs.get(track.index, set())
+        return bool(own and of_track) and own.isdisjoint(of_track)
+
     return tuple(
-        replace(track, left_out=OTHER_PROGRAM)
-        if own and (others := programs.get(track.index)) and not own & others
-        else track
+        replace(track, left_out=OTHER_PROGRAM) if is_of_another(track) else track
         for track in tracks
     )
 
@@ -198,11 +205,11 @@ def _main_video(container: InputContainer, name: str) -> VideoStream:
         )
         found = " and ".join(kinds) or "a header"
         raise ValueError(f"{name}: has no video stream, only {found}; use another file")
-    known = [stream for stream in streams if codec_name(stream)]
-    if not known:
+    decodable = [stream for stream in streams if codec_name(stream)]
+    if not decodable:
         raise ValueError(f"{name}: FFmpeg has no decoder for its video; convert it to H.264 first")
     return max(
-        known,
+        decodable,
         key=lambda stream: (
             not is_still_item(stream, container),
             bool(stream.disposition & Disposition.default),
@@ -219,7 +226,7 @@ def _update_summary(summary: _StreamSummary, packet: Packet[Stream], name: str) 
     """
     summary.packets += 1
     summary.digest.update(payload(packet, summary.codec))
-    summary.broken = packet.is_corrupt
+    summary.last_is_corrupt = packet.is_corrupt  # as FFmpeg marks a packet cut by the end
     summary.has_decoder_state |= any(packet.has_sidedata(kind) for kind in _STATE)
     tick = packet.time_base
     if packet.stream.type in ("video", "audio"):
@@ -277,6 +284,6 @@ def _missing_seconds(
     if "avi" in formats:  # FFmpeg computes the duration of AVI from the packets that exist.
         declared = video.frames * Fraction(video.time_base or 0)
     missing = declared - end
-    if "mp4" in formats and (main.packets < len(video.index_entries) or main.broken):
+    if "mp4" in formats and (main.packets < len(video.index_entries) or main.last_is_corrupt):
         return max(missing, Fraction(1, 1000))
     return missing if missing > _TOLERANCE else Fraction(0)
