@@ -50,20 +50,23 @@ class SourceScan:
 
     Attributes:
         stream: Index of the video stream.
-        tick: Time base of the video stream, seconds.
+        tick: Time base of the video stream: seconds per unit of its timestamps.
         rate: Frames per second, if known.
         sample_aspect: Width to height of a stored pixel.
         packet_times: Timestamps and flags of the video packets.
-        tracks: Other streams.
+        tracks: The other streams, those that the result leaves out included.
         fingerprint: SHA-256 over all packets.
         start: First timestamp of any stream, seconds.
-        any_start: Whether the container's clock may start at any time.
-        missing: Declared duration beyond the actual end, seconds.
+        any_start: Whether the clock of the source starts at an arbitrary time, as in a broadcast,
+            so that `start` is time 0 of the result; otherwise times are kept.
+        missing: Seconds from the actual to the declared end; above 0 if the source is truncated.
         has_decoder_state: Whether packets change the state of the decoder, as palettes do, so
             that it depends on all packets before.
-        seeks_by_search: Whether the container has no index and states the time of some frames
-            only, so that others have other timestamps after seeking.
-        stereo: Whether the container states how two views are arranged in a frame, as Matroska.
+        seeks_by_search: Whether FFmpeg searches the container for a frame, as in MPEG program
+            streams: they have no index, and frames without a timestamp of their own get different
+            ones after seeking.
+        stereo: Whether the container states how the two views of a stereoscopic video are arranged
+            in a frame, as Matroska does.
     """
 
     stream: int
@@ -83,7 +86,20 @@ class SourceScan:
 
 @dataclass
 class _StreamSummary:
-    """Properties of a stream, updated packet by packet."""
+    """Properties of a stream, updated packet by packet.
+
+    Attributes:
+        codec: Name of the codec; empty if unknown to FFmpeg.
+        packets: Number of packets.
+        start: Lowest presentation timestamp, seconds.
+        end: Highest end of a packet's presentation, seconds.
+        last_decoded: Latest decoding timestamp, seconds.
+        last_key: Presentation timestamp of the latest key frame without a decoding timestamp,
+            seconds.
+        last_is_corrupt: Whether the latest packet is corrupt.
+        has_decoder_state: As in `SourceScan`.
+        digest: SHA-256 of the packets.
+    """
 
     codec: str
     packets: int = 0
@@ -97,14 +113,15 @@ class _StreamSummary:
 
 
 def scan_source(container: InputContainer, name: str) -> SourceScan:
-    """Read a source to its end.
+    """Read all packets of a source, and return its properties.
 
     Args:
         container: Source, just opened.
         name: Name of the source, for messages.
 
     Raises:
-        ValueError: There is no video stream, or the timestamps of a stream jump back.
+        ValueError: The source is a picture, has no video stream or none that can be decoded, or
+            the timestamps of a stream jump back.
     """
     video = _main_video(container, name)
     packet_times, summaries = _scan_packets(container, video, name)
@@ -191,10 +208,12 @@ def _mark_other_programs(
 
 
 def _main_video(container: InputContainer, name: str) -> VideoStream:
-    """Return the main video stream: not a cover; the default one, else the largest.
+    """Return the main video stream: the default one, else the largest.
+
+    Covers and thumbnails are ignored, and still pictures if there is an animation.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is none, or FFmpeg has no decoder for it.
     """
     streams = [stream for stream in container.streams.video if not stream.disposition & _COVER]
     if streams and all(is_still_item(stream, container) for stream in streams):
@@ -273,7 +292,10 @@ def _missing_seconds(
     summaries: Sequence[_StreamSummary],
     main: _StreamSummary,
 ) -> Fraction:
-    """Return by how many seconds the header's duration exceeds the actual one."""
+    """Return the seconds from the actual to the declared end; 0 within the tolerance.
+
+    An MP4 file with fewer packets than its index lists is truncated in any case: at least 1 ms.
+    """
     formats = set(container.format.name.split(","))
     if not formats & _DECLARES_DURATION or container.duration is None:
         return Fraction(0)
