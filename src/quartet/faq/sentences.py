@@ -37,8 +37,8 @@ _DEFAULT_TOKENS = 256
 _MAX_TOKENS = 1_000_000
 """Tokens of a text above which a configured maximum is a mistake."""
 _PROBED_TOKENS = 1000
-"""Maximum length of the text by which an encoder is tried: more than most of their position tables,
-and still fast."""
+"""Tokens of the long text on which an encoder is tried: more than most encoders have position
+embeddings for, and still fast."""
 _MODULES = ("Transformer", "Pooling", "Normalize")
 _INTEGERS = {"tensor(int32)": np.int32}
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
@@ -86,8 +86,8 @@ class SentenceEncoder:
     def encode(self, texts: Sequence[str]) -> Values:
         """Return the vectors of n texts, shape (n, dimensions).
 
-        Each text is encoded by itself: the activations of a quantised model depend on all
-        texts of a batch, and so would its vectors.
+        Each text is encoded by itself, since a quantised model scales its activations by the
+        complete batch: in a batch, the vector of a text would depend on the other texts.
         """
         missing = [text for text in dict.fromkeys(texts) if text not in self.known]
         with ThreadPoolExecutor(THREADS) as pool:
@@ -140,15 +140,15 @@ class SentenceEncoder:
     def _encode_one(self, text: str) -> Values:
         outputs = self._compute_outputs(text)
         pooled = outputs[:1] if self.settings.pooling == "cls" else outputs
-        vector = pooled.sum(axis=0)  # the mean, but for its length; zeros for a text of no token
+        vector = pooled.sum(axis=0)  # a multiple of the mean; zeros for a text without tokens
         scaled: Values = (vector / max(np.linalg.norm(vector), 1e-12)).astype(np.float32)
         return scaled
 
     def _compute_outputs(self, text: str) -> Values:
         """Return the outputs for the tokens of a text, shape (tokens, dimensions)."""
-        # Halves of characters, which JSON can contain, are not text to the tokenizer.
-        complete = text.encode(errors="replace").decode()
-        encoding = self._tokenizer.encode(self.settings.prompt + complete)
+        # The tokenizer rejects lone surrogates, which JSON can contain.
+        valid = text.encode(errors="replace").decode()
+        encoding = self._tokenizer.encode(self.settings.prompt + valid)
         tokens = np.array([encoding.ids], dtype=np.int64)
         available = {
             "input_ids": tokens,
@@ -164,7 +164,7 @@ class SentenceEncoder:
 
     @cached_property
     def _output(self) -> str | None:
-        """Name of the first output with one vector a token; None for none."""
+        """Name of the first output with one vector a token; None if there is none."""
         outputs = self._session.get_outputs()
         return next((entry.name for entry in outputs if len(entry.shape or ()) == 3), None)
 
@@ -200,7 +200,7 @@ def read_encoder(files: Mapping[str, bytes]) -> SentenceEncoder:
     """
     encoder = SentenceEncoder(files[MODEL_FILE], files[TOKENIZER_FILE], _read_settings(files))
     try:
-        tokens = encoder._tokenizer.get_vocab_size()
+        vocabulary_size = encoder._tokenizer.get_vocab_size()
         session = encoder._session
     except ImportError:
         raise
@@ -214,7 +214,7 @@ def read_encoder(files: Mapping[str, bytes]) -> SentenceEncoder:
             f"{shapes}, expected token ids and one vector a token; export the encoder for "
             "feature extraction"
         )
-    if not tokens:
+    if not vocabulary_size:
         raise ValueError(f"{TOKENIZER_FILE} has no tokens; fetch the encoder again")
     _check_outputs(encoder)
     return encoder
