@@ -1,13 +1,14 @@
 """Scoring of windows with a model set, many models at a time.
 
-The decision function of a one-class machine with a radial kernel is a sum of exponentials. With
-coefficients a > 0 and the square of the distance written out, each term is
+The decision function of a one-class SVM with an RBF kernel is a sum over its support vectors v.
+With coefficients a > 0 and the square of the distance written out, each term is
 
     a exp(-gamma |x - v|²) = exp(2 gamma v·x - gamma |x|² + (ln a - gamma |v|²)),
 
-so the exponents of all windows and vectors of a model are the product of a matrix of the model,
-(2 gamma v, -gamma, ln a - gamma |v|²), with (x, |x|², 1). Models with similar numbers of vectors
-and windows are stacked: a stack takes one batched product, one exponential and one sum.
+so the exponents of all windows x of a model are the product of a matrix of the model with rows
+(2 gamma v, -gamma, ln a - gamma |v|²), `SensorModels.kernel`, with (x, |x|², 1). Models with
+similar numbers of support vectors and windows are stacked: a stack takes one batched product, one
+exponential and one sum.
 """
 
 from __future__ import annotations
