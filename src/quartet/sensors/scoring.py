@@ -73,7 +73,7 @@ def score(model_set: SensorModels, model: Indices, features: Array) -> Array:
         model, features = model[order], features[order]
     columns = np.ascontiguousarray(features.T)
     scores = np.empty(len(model))
-    stacks = list(_stacks(model_set, model))
+    stacks = list(_stack_groups(model_set, model))
 
     def score_stack(stack: Stack) -> None:
         scores[stack.rows] = _score_stack(model_set, columns, stack)
@@ -104,20 +104,14 @@ class Stack(NamedTuple):
     rows: Indices
 
 
-def _stacks(model_set: SensorModels, model: Indices) -> Iterator[Stack]:
+def _stack_groups(model_set: SensorModels, model: Indices) -> Iterator[Stack]:
     """Divide windows, sorted by model, into stacks of groups of similar size."""
     if not len(model):
         return
-    first = np.concatenate([[0], np.flatnonzero(np.diff(model)) + 1])
-    length = np.diff(np.append(first, len(model)))
-    parts = -(-length // _ROWS_PER_STACK)
-    if (parts > 1).any():  # divide long groups into equal parts
-        part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
-        first, length, parts = (np.repeat(each, parts) for each in (first, length, parts))
-        begin = part * length // parts
-        first, length = first + begin, (part + 1) * length // parts - begin
+    first, length = _group_rows(model)
     models = model[first]
     size = model_set.sizes[models]
+    # One number for both classes, as up to two million support vectors have a class below 64.
     size_class = _size_class(length) * 64 + _size_class(size)
     order = np.argsort(size_class, kind="stable")
     bounds = np.concatenate([[0], np.flatnonzero(np.diff(size_class[order])) + 1, [len(order)]])
@@ -131,7 +125,25 @@ def _stacks(model_set: SensorModels, model: Indices) -> Iterator[Stack]:
             yield Stack(models[groups], first[groups, None] + offset)
 
 
+def _group_rows(model: Indices) -> tuple[Indices, Indices]:
+    """Divide windows, sorted by model, into groups of one model and at most `_ROWS_PER_STACK` rows.
+
+    Returns:
+        First row and number of rows of each group.
+    """
+    first = np.concatenate([[0], np.flatnonzero(np.diff(model)) + 1])
+    length = np.diff(np.append(first, len(model)))
+    parts = -(-length // _ROWS_PER_STACK)
+    if (parts > 1).any():  # divide long groups into equal parts
+        part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
+        first, length, parts = (np.repeat(each, parts) for each in (first, length, parts))
+        begin = part * length // parts
+        first, length = first + begin, (part + 1) * length // parts - begin
+    return first, length
+
+
 def _size_class(sizes: Indices) -> Indices:
+    """Return the classes of sizes, `_SIZE_CLASSES` per doubling, from 0 for one."""
     return np.round(np.log2(np.maximum(sizes, 1)) * _SIZE_CLASSES).astype(np.int64)
 
 
@@ -159,7 +171,7 @@ def _score_stack(model_set: SensorModels, columns: Array, stack: Stack) -> Array
     inputs[-1] = 1.0
     size = model_set.sizes[models][:, None]
     offset = np.arange(size.max())
-    padding = len(model_set.kernel) - 1
+    padding = len(model_set.kernel) - 1  # the row that adds nothing to a score
     vector = np.where(offset < size, model_set.start[models][:, None] + offset, padding)
     terms = np.matmul(np.take(model_set.kernel, vector, axis=0), inputs.transpose(1, 0, 2))
     np.exp(terms, out=terms)
