@@ -37,10 +37,14 @@ def select_windows(
     training_windows: TrainingWindows,
     sensor_svm: SensorSvm,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Select the closed windows of normal times, without known anomalies, and describe them.
+    """Select the windows to train on, without labelled anomalies, and describe their period.
 
-    Windows of sensors with a context are normalised by all windows before them, and marked as
-    `relative`. Without a set context, sensors whose absolute values are not stable get one.
+    Only closed windows are read, those up to the watermark. A context is the time before a window:
+    windows of sensors with one are normalised by the windows in it, and marked as `relative`. If
+    `sensor_svm.context_hours` is not set, only devices with a sensor of unstable values get one.
+
+    Returns:
+        `normal_windows`, and `training_period`: their first and last end, length and numbers.
 
     Raises:
         ValueError: There are no windows, all of them overlap labels, or a named sensor has none.
@@ -52,10 +56,12 @@ def select_windows(
     windows = sensor_windows.read_windows(until=cursor.watermark)
     seconds = sensor_windows.window_seconds()
     context = sensor_svm.context_for(seconds or 0)
+    # Contexts are chosen by windows that are not normalised yet, so the selection is repeated.
     normal = sensors.selection.select_normal_windows(windows, training_windows)
     labelled = sensors.labels.mark_windows(normal, sensor_labels, seconds)
-    every = sensor_svm.context_hours is not None
-    windows = sensors.selection.choose_context(windows, normal[~labelled], context, every=every)
+    windows = sensors.selection.choose_context(
+        windows, normal[~labelled], context, every=sensor_svm.context_hours is not None
+    )
     normal = sensors.selection.select_normal_windows(windows, training_windows)
     labelled = sensors.labels.mark_windows(normal, sensor_labels, seconds)
     if labelled.all():
@@ -64,17 +70,7 @@ def select_windows(
             "label only the times of anomalies, or choose a longer time by training_windows"
         )
     normal = normal[~labelled].reset_index(drop=True)
-    period = {
-        "first_window_end": str(normal["window_end"].min()),
-        "last_window_end": str(normal["window_end"].max()),
-        "window_seconds": seconds,
-        "windows": len(normal),
-        "windows_of_known_anomalies": int(labelled.sum()),
-        "sensors": len(normal[["device", "sensor"]].drop_duplicates()),
-        "sensors_with_context": len(
-            normal.loc[normal["relative"], ["device", "sensor"]].drop_duplicates()
-        ),
-    }
+    period = _describe_period(normal, seconds, labelled=int(labelled.sum()))
     logger.info(
         "training windows: %s of %s sensors, %s s long; those of %s sensors are normalised%s",
         f"{len(normal):,}",
@@ -84,6 +80,22 @@ def select_windows(
         context.describe(),
     )
     return normal, period
+
+
+def _describe_period(
+    windows: pd.DataFrame, window_seconds: int | None, labelled: int
+) -> dict[str, Any]:
+    """Return the dataset `training_period`; `labelled` windows overlap a label and are left out."""
+    relative = windows[windows["relative"]]
+    return {
+        "first_window_end": str(windows["window_end"].min()),
+        "last_window_end": str(windows["window_end"].max()),
+        "window_seconds": window_seconds,
+        "windows": len(windows),
+        "windows_of_known_anomalies": labelled,
+        "sensors": len(windows[["device", "sensor"]].drop_duplicates()),
+        "sensors_with_context": len(relative[["device", "sensor"]].drop_duplicates()),
+    }
 
 
 def train_models(
