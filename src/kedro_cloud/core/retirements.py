@@ -17,9 +17,15 @@ _NOTICE = timedelta(days=365)
 
 
 class Machines(NamedTuple):
-    """Machines of a cluster or a deployment: `user` is its kind and name."""
+    """Machines of a cluster or a deployment.
 
-    user: str
+    Attributes:
+        resource: Kind and name of what they belong to, such as `cluster 'cpu-cluster'`.
+        size: VM size, such as `Standard_D4s_v5`.
+        tier: `dedicated` or `low_priority`.
+    """
+
+    resource: str
     size: str
     tier: str = "dedicated"
 
@@ -29,7 +35,16 @@ class _Part(BaseModel):
 
 
 class Retirement(_Part):
-    """Machines that Azure retires on a date: those of a tier, or of sizes."""
+    """Machines that Azure retires on a date: those of a tier, or of sizes.
+
+    Attributes:
+        name: What is retired, in the plural.
+        tiers: Retired tiers.
+        sizes: Regular expression that matches retired VM sizes in any case; empty for none.
+        date: Date of the retirement.
+        advice: What to use instead.
+        source: Where Microsoft announces it.
+    """
 
     name: str = Field(min_length=1)
     tiers: tuple[Literal["dedicated", "low_priority"], ...] = ()
@@ -87,6 +102,6 @@ def format_warnings(
                 time = "were retired" if each.date <= today else "will be retired"
                 what = used.tier if used.tier in each.tiers else used.size
                 yield (
-                    f"{used.user} uses {what}: {each.name} {time} on {each.date}; {each.advice} "
-                    f"({each.source})"
+                    f"{used.resource} uses {what}: {each.name} {time} on {each.date}; "
+                    f"{each.advice} ({each.source})"
                 )
