@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _URGENCY = list(get_args(ClaimState))
+"""States, the most urgent first."""
 _MAX_ROWS = 20
 
 
@@ -69,15 +70,15 @@ def make_table(files: Sequence[WatchedFile]) -> Table:
         for file in shown[:_MAX_ROWS]
     )
     table = state_table(("attempt", "time", ""), rows, named="file")
-    table.caption, table.caption_justify = count_files(files), "left"
+    table.caption, table.caption_justify = format_counts(files), "left"
     return table
 
 
-def count_files(files: Sequence[WatchedFile]) -> str:
+def format_counts(files: Sequence[WatchedFile]) -> str:
     """Return the number of files by state: `12 done, 1 poison`."""
-    numbers = Counter(file.state for file in files)
-    counts = (f"{numbers[state]} {state}" for state in reversed(_URGENCY) if numbers[state])
-    return ", ".join(counts) or "no files"
+    counts = Counter(file.state for file in files)
+    parts = (f"{counts[state]} {state}" for state in reversed(_URGENCY) if counts[state])
+    return ", ".join(parts) or "no files"
 
 
 def summarize(files: Sequence[WatchedFile], dry_run: bool = False) -> Iterator[str]:
@@ -86,7 +87,7 @@ def summarize(files: Sequence[WatchedFile], dry_run: bool = False) -> Iterator[s
     if dry_run:
         yield f"{len(files)} files, of which {len(would_start)} would be started"
     else:
-        yield count_files(files)
+        yield format_counts(files)
     for file in files:
         if file in would_start:
             yield f"  {escape(file.file.name)}  would be started"
