@@ -30,7 +30,12 @@ def search_learning_rate(
     learning_rate_search: LearningRateSearch,
     search_checkpoint: Checkpoint,
 ) -> pd.DataFrame:
-    """Evaluate learning rates in short trainings; a resumed search skips finished trials."""
+    """Evaluate learning rates in short trainings; a resumed search skips finished trials.
+
+    Returns:
+        `convnet_trials`: one row per rate, in the order of the settings. `epochs` is the length of
+        each training, `seconds` the time it took.
+    """
     key = fingerprint(
         __version__, fit_digits, validation_digits, convnet_training, learning_rate_search
     )
@@ -70,7 +75,12 @@ def train_best_convnet(
     convnet_training: ConvNetTraining,
     convnet_checkpoint: Checkpoint,
 ) -> tuple[Arrays, pd.DataFrame, Figure]:
-    """Train on all training digits; a resumed training skips finished epochs."""
+    """Train on all training digits; a resumed training skips finished epochs.
+
+    Returns:
+        The weights by name, the history (one row per epoch: `epoch`, `training_loss`,
+        `learning_rate`, `seconds`), and a figure of history and search.
+    """
     rate = select_learning_rate(convnet_trials)
     key = fingerprint(__version__, train_digits, convnet_training, rate)
     state = convnet_checkpoint.restore(key)
