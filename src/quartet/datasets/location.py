@@ -72,11 +72,20 @@ class Location:
         return replace(self, path=str(PurePosixPath(self.path).parent))
 
     def list_entries(self) -> list[dict[str, Any]]:
-        """Return the entries of the folder as fsspec does, sorted; none without the folder."""
+        """Return the entries of the folder as fsspec does, sorted; none without the folder.
+
+        Links have the type of what they refer to: caches of models and data consist of them.
+        """
         self.filesystem.invalidate_cache()
         if not self.filesystem.isdir(self.path):
             return []
-        return sorted(self.filesystem.ls(self.path, detail=True), key=lambda each: each["name"])
+        entries = map(self._follow_link, self.filesystem.ls(self.path, detail=True))
+        return sorted(entries, key=lambda each: each["name"])
+
+    def _follow_link(self, entry: dict[str, Any]) -> dict[str, Any]:
+        if entry.get("islink") and self.filesystem.exists(entry["name"]):
+            return dict(self.filesystem.info(entry["name"]))
+        return entry
 
     @property
     def listed_path(self) -> str:

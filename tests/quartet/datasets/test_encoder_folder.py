@@ -65,3 +65,10 @@ def test_what_only_has_the_name_of_a_network_is_not_one(folder):
     (folder / "onnx" / "._model_int8.onnx").write_bytes(b"a file of macOS")
     (folder / "extracted.onnx").mkdir()
     assert make(folder).load().files["model.onnx"] == b"network"
+
+
+def test_links_are_followed_as_in_the_cache_of_hugging_face(folder, tmp_path):
+    for file in (folder / "onnx/model_int8.onnx", folder / "tokenizer.json"):
+        blob = file.replace(tmp_path / file.stem)
+        file.symlink_to(blob)
+    assert make(folder).load().files["model.onnx"] == b"network"

@@ -170,3 +170,13 @@ def test_unusable_files_are_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DatasetError, match=message):
         load(tmp_path, "train", "images")
+
+
+def test_links_to_folders_and_pictures_are_followed(tmp_path):
+    save_pictures(tmp_path / "store")
+    linked = tmp_path / "data/class 1"
+    linked.mkdir(parents=True)
+    for picture in (tmp_path / "store/class 1").iterdir():
+        (linked / picture.name).symlink_to(picture)
+    (tmp_path / "data/class 3").symlink_to(tmp_path / "store/class 3")
+    assert load(tmp_path / "data", "train", "labels").tolist() == ["class 1"] * 2 + ["class 3"] * 2
