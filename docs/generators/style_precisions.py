@@ -33,9 +33,9 @@ def draw(target: Path) -> dict[str, float]:
     weights = load_file(PROJECT / "data/06_models/style/starry_night.safetensors")
     pictures, errors = {}, {}
     for precision in ("float32", "bfloat16", "int8"):
-        settings = Stylizing(precision=precision, compiled="never")
+        settings = Stylizing(precision=precision)
         with Stylizer(weights, settings, detect_platform(settings)) as stylizer:
-            pictures[precision] = stylizer.stylize([source])[0].astype(np.float32)
+            pictures[precision] = stylizer.stylize(source).astype(np.float32)
         difference = pictures[precision] - pictures["float32"]
         errors[precision] = float(np.sqrt(np.mean(difference**2)))
     figure, axes = plt.subplots(2, 3, figsize=(9, 5), layout="constrained")
