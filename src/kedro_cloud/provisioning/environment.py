@@ -161,7 +161,7 @@ def _copied_files(dockerfile: Path) -> list[Path]:
             if not path.is_file() or {"..", "/"} & {*Path(name).parts}:
                 raise ValueError(
                     f"{dockerfile}: COPY {name}: not a file of the project; name files by their "
-                    "paths below the project's folder"
+                    "paths below the project's folder, and none that .amlignore leaves out of steps"
                 )
             paths.append(path)
     return paths

@@ -65,6 +65,8 @@ class GpuNetwork:
         bias = network.deconv3.conv2d.bias
         assert bias is not None
         self._last_bias = bias.detach().to(device, dtype).repeat(_SIDE * _SIDE)
+        if device.type == "cuda":  # the threads' own streams do not wait for the default one
+            torch.cuda.synchronize(device)
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Stylize pictures in the memory of the device.
