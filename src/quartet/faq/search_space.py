@@ -65,7 +65,7 @@ class Choices(Settings):
         return trial.suggest_categorical(name, list(self.choices))
 
     def bounds(self) -> tuple[Any, ...]:
-        """Return all values."""
+        """Return all values, in the given order: each has to be within the limits."""
         return self.choices
 
 
@@ -151,6 +151,11 @@ class SearchSpace(Settings):
     l2: Real = Field(
         FloatRange(low=0.1, high=30, log=True), description="L2 regularisation of the leaf values."
     )
+
+    @property
+    def max_trees(self) -> int:
+        """The largest number of trees that a trial may have."""
+        return self.trees if isinstance(self.trees, int) else int(max(self.trees.bounds()))
 
     @model_validator(mode="before")
     @classmethod

@@ -173,9 +173,8 @@ def make_pruner(settings: StudySettings, space: SearchSpace) -> BasePruner:
     if settings.pruner == "none":
         return optuna.pruners.NopPruner()
     if settings.pruner == "hyperband":
-        trees = space.trees.bounds()[-1] if hasattr(space.trees, "bounds") else space.trees
         return optuna.pruners.HyperbandPruner(
-            min_resource=settings.report_every, max_resource=int(trees)
+            min_resource=settings.report_every, max_resource=space.max_trees
         )
     return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2 * settings.report_every)
 

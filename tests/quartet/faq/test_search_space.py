@@ -58,3 +58,8 @@ def test_start_parameters_are_within_the_space():
     assert "num_leaves" not in start  # the default, 7, is outside
     assert "trees" not in start  # fixed
     assert start["negatives"] == RankerParameters().negatives
+
+
+@pytest.mark.parametrize("trees", [400, {"low": 5, "high": 400}, {"choices": [400, 100]}])
+def test_the_pruner_may_expect_the_most_trees_in_any_order_of_choices(trees):
+    assert SearchSpace(trees=trees).max_trees == 400
