@@ -70,25 +70,31 @@ def _status(
     """Show the status; return the exit code."""
     from kedro_cloud.monitoring import display
 
-    several, one = _rehearsals(project, env) if rehearsal else _jobs(project, env)
+    make_queries = _make_rehearsal_queries if rehearsal else _make_job_queries
+    list_last, read = make_queries(project, env)
     if run is None:
-        found = several(last)
+        found = list_last(last)
         echo_lines(display.format_list(found, datetime.now(UTC)) if found else ["no jobs yet"])
         for note in sorted({status.note for status in found if status.note}):
             click.echo(note, err=True)
         return 0
-    return _show(lambda: one(run), sys.stdout.isatty() if follow is None else follow)
+    return _show(lambda: read(run), sys.stdout.isatty() if follow is None else follow)
 
 
-def _show(ask: Callable[[], Status], follow: bool) -> int:
+def _show(read: Callable[[], Status], follow: bool) -> int:
+    """Show the status that `read` returns, with `follow` until the job ends.
+
+    Returns:
+        The exit code.
+    """
     from kedro_cloud.jobs import progress
     from kedro_cloud.monitoring import display
 
     with display.show_status(sys.stdout) as show:
         if follow:
-            found = progress.follow(ask, show, lambda: time.sleep(_POLL_INTERVAL_S), _is_transient)
+            found = progress.follow(read, show, lambda: time.sleep(_POLL_INTERVAL_S), _is_transient)
         else:
-            found = ask()
+            found = read()
             show(found)
     echo_lines(display.format_end(found))
     return found.exit_code
@@ -108,21 +114,22 @@ _Queries = tuple[Callable[[int], list["Status"]], Callable[[str], "Status"]]
 """Functions that return the last jobs, and one job by name."""
 
 
-def _jobs(project: Path, env: str) -> _Queries:
+def _make_job_queries(project: Path, env: str) -> _Queries:
     from kedro_cloud.core.cloud_settings import cloud_settings
     from kedro_cloud.monitoring.workspace_jobs import WorkspaceJobs
     from kedro_cloud.workspace import faults
     from kedro_cloud.workspace.connection import connect
 
     cloud = cloud_settings(project, env)
-    own = faults.workspace_settings(project, env).get("experiment_name", "")
+    experiment = faults.workspace_settings(project, env).get("experiment_name", "")
     client = connect(project, env)
-    experiments = {name: endpoint.pipeline for name, endpoint in cloud.endpoints.items()}
-    jobs = WorkspaceJobs(client, {**experiments, own: ""}, cloud.primary_metrics)
+    pipelines = {name: endpoint.pipeline for name, endpoint in cloud.endpoints.items()}
+    # Empty: the display name of a job in the project's own experiment is its pipeline.
+    jobs = WorkspaceJobs(client, {**pipelines, experiment: ""}, cloud.primary_metrics)
     return jobs.list_last, jobs.read
 
 
-def _rehearsals(project: Path, env: str) -> _Queries:
+def _make_rehearsal_queries(project: Path, env: str) -> _Queries:
     from kedro_cloud.core.cloud_settings import cloud_settings
     from kedro_cloud.monitoring import rehearsals
     from kedro_cloud.rehearsal.place import RehearsalDir
@@ -130,6 +137,6 @@ def _rehearsals(project: Path, env: str) -> _Queries:
     metrics = cloud_settings(project, env).primary_metrics
     directory = RehearsalDir(project / "rehearsals")
     return (
-        lambda most: rehearsals.list_rehearsals(directory, metrics)[:most],
+        lambda count: rehearsals.list_rehearsals(directory, metrics)[:count],
         lambda pipeline: rehearsals.read_rehearsal(directory, pipeline, metrics),
     )
