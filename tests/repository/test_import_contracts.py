@@ -49,7 +49,7 @@ PLANTED = {
     "jobs import the workspace": Planted(
         "kedro_cloud/jobs/job.py",
         f"{IN_FUNCTION}from kedro_cloud.provisioning import assets",
-        {"plugin-layers", "circles"},
+        {"plugin-layers", "cycles"},
     ),
     "the plugin imports the project": Planted(
         "kedro_cloud/hooks.py", f"{IN_FUNCTION}import quartet.{SCIENCE}", {"plugin"}
@@ -79,10 +79,10 @@ PLANTED = {
         f"from quartet.pipelines import {PIPELINES[1]}",
         {"pipelines"},
     ),
-    "a circle in a package of the plugin": Planted(
+    "a cycle in a package of the plugin": Planted(
         "kedro_cloud/blobs/storage.py",
         f"{FOR_TYPES}from kedro_cloud.blobs.file_system import x",
-        {"circles"},
+        {"cycles"},
     ),
 }
 
