@@ -32,6 +32,7 @@ _IMPORTED = (
     "kedro_datasets.matplotlib",
     "kedro_datasets.pandas",
     "kedro_datasets.partitions",
+    "kedro_datasets.plotly",
     "kedro_datasets.text",
     "kedro_datasets.yaml",
     "kedro_mlflow.framework.hooks.mlflow_hook",

@@ -36,8 +36,8 @@ FIGURES = {
 SHOWN = {"mnist_training", "faq_matching"}
 """Pipelines whose clicked figure is shown in the documentation."""
 SIZES = {
-    "__default__": (3000, 1800),
-    "mnist_training": (1920, 1800),
+    "__default__": (3200, 1800),
+    "mnist_training": (2000, 1800),
     "faq_tuning": (1920, 2100),
 }
 """By pipeline with many datasets: a window in which names are readable."""
@@ -45,6 +45,7 @@ PREVIEWS = {
     "matplotlib.MatplotlibDataset": "ImagePreview",
     "pandas.CSVDataset": "TablePreview",
     "json.JSONDataset": "JSONPreview",
+    "plotly.JSONDataset": "PlotlyPreview",
     "quartet.datasets.live_picture.LivePictureDataset": "ImagePreview",
     "quartet.datasets.raw.ImageBytesDataset": "ImagePreview",
     "quartet.datasets.report.ReportDataset": "TablePreview",
@@ -103,6 +104,8 @@ def shows(kind, preview, file):
         return base64.b64decode(preview) == file.read_bytes()
     if kind == "JSONPreview":
         return json.loads(preview) == json.loads(file.read_text())
+    if kind == "PlotlyPreview":
+        return preview == json.loads(file.read_text())
     if kind == "HTMLPreview":
         return file.read_text(encoding="utf-8") in unescape(preview)
     header, *rows = file.read_text().splitlines()
@@ -203,6 +206,34 @@ def check_figure(page, figure):
     image = panel.get_by_alt_text("Preview visualization")
     expect(image).to_be_visible()
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+
+
+INTERACTIVE = {
+    "study_history_interactive_figure": "faq_tuning",
+    "gains_interactive_figure": "faq_tuning",
+    "sensor_drift_interactive_figure": "anomaly_scoring",
+    "fleet_heat_map_interactive_figure": "anomaly_scoring",
+    "logistic_confusion_interactive_figure": "mnist_training",
+    "convnet_confusion_interactive_figure": "mnist_training",
+}
+"""By interactive figure: its pipeline."""
+
+
+@pytest.mark.parametrize("figure", INTERACTIVE)
+def test_an_expanded_figure_shows_values_at_the_pointer(
+    figure, flowchart, complaints, keep_screenshot
+):
+    page = flowchart(INTERACTIVE[figure])
+    panel = open_panel(page, figure)
+    expect(panel.locator(".js-plotly-plot")).to_be_visible()
+    panel.get_by_text("Expand preview").click()
+    plot = page.locator(".pipeline-metadata-modal .js-plotly-plot")
+    mark = plot.locator(".hm image, .points path").last
+    mark.hover(force=True)  # the layer above it gets the pointer
+    expect(plot.locator(".hovertext").first).to_be_visible()
+    if figure == "fleet_heat_map_interactive_figure":
+        keep_screenshot(page, f"kedro_viz_{figure}")
+    assert complaints == []
 
 
 def test_pretty_names_are_readable(window, viz, complaints):

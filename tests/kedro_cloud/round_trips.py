@@ -5,6 +5,7 @@ import struct
 import av
 import numpy as np
 import pandas as pd
+import plotly.graph_objects
 import pyarrow as pa
 import pytest
 from kedro.io import DataCatalog, DatasetError
@@ -91,6 +92,13 @@ def figure(name, blobs):
     drawing.subplots().plot([1, 2])
     dataset(name).save(drawing)
     assert blobs.cat_file(path_of(name)).startswith(b"\x89PNG")
+
+
+def interactive_figure(name, blobs):
+    drawing = plotly.graph_objects.Figure(layout={"title": "grüße"})
+    dataset(name).save(drawing)
+    assert dataset(name).load() == drawing
+    assert blobs.exists(path_of(name))
 
 
 def text(name, blobs):
@@ -298,6 +306,7 @@ WAYS = {
     "matplotlib.MatplotlibDataset": figure,
     "pandas.CSVDataset": table,
     "pandas.ParquetDataset": table,
+    "plotly.JSONDataset": interactive_figure,
     "partitions.PartitionedDataset": partitions,
     "yaml.YAMLDataset": facts,
     "CheckpointDataset": checkpoint,

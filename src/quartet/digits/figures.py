@@ -220,9 +220,14 @@ def _scale_side(side: float, classes: int) -> float:
 
 def _name_ticks(axis: Any, names: Sequence[str], rotation: int) -> None:
     """Write the names of classes at the ticks; long ones are cut, and none is a formula."""
-    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names]
+    shown = list(map(shorten_name, names))
     turned = rotation if max(map(len, shown)) > 2 else 0
     axis.set_ticklabels(shown, rotation=turned, parse_math=False)
+
+
+def shorten_name(name: str) -> str:
+    """Return the name of a class as it is written at an axis."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
 def plot_worst_mistakes(

@@ -38,8 +38,7 @@ def plot_study_history(trials: pd.DataFrame, metric: str, chosen: int) -> Figure
         ordered[ordered["state"] == state] for state in ("complete", "pruned", "fail")
     )
     chosen_rows = ordered[ordered["trial"] == chosen]
-    # Forward-filled, so that the line also covers trials that did not complete.
-    best = complete.set_index("trial")["metric"].cummax().reindex(ordered["trial"]).ffill()
+    best = compute_best_so_far(ordered)
     figure = Figure(figsize=(9, 4), layout="constrained")
     axis = figure.subplots()
     axis.step(best.index, best, where="post", color=PRIMARY, lw=1, label="best so far")
@@ -64,6 +63,12 @@ def plot_study_history(trials: pd.DataFrame, metric: str, chosen: int) -> Figure
     axis.grid(alpha=0.3)
     hide_spines(axis)
     return figure
+
+
+def compute_best_so_far(trials: pd.DataFrame) -> pd.Series:
+    """Return the best metric of the completed trials up to each trial, by trial, in order."""
+    best = trials[trials["state"] == "complete"].set_index("trial")["metric"].cummax()
+    return best.reindex(trials["trial"]).ffill()  # also covers trials that did not complete
 
 
 def plot_parameter_importance(importance: pd.DataFrame) -> Figure:

@@ -6,7 +6,7 @@ They follow the rules for figures in `CONTRIBUTING.md`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.dates as mdates
 import numpy as np
@@ -21,7 +21,9 @@ from quartet.sensors.drift import DRIFT_THRESHOLD
 _INK = "#1f3a5f"
 _MARK = "#c8553d"
 _PALE = "#8fa9c4"
-_HEAT = LinearSegmentedColormap.from_list("heat", ["#f3f6f9", "#f0c9a8", _MARK, "#6b1d0e"])
+HEAT_COLOURS = ["#f3f6f9", "#f0c9a8", _MARK, "#6b1d0e"]
+"""Colours of shares and indices from 0 to 1."""
+_HEAT = LinearSegmentedColormap.from_list("heat", HEAT_COLOURS)
 _MAX_ROWS = 40
 """Maximum number of sensors in a heat map."""
 
@@ -97,33 +99,57 @@ def plot_false_alarms(rates: NDArray[np.float64], nu: float, vectors: NDArray[np
     return figure
 
 
-def plot_fleet_heat_map(scores: pd.DataFrame, bins: int = 96) -> Figure:
-    """Plot the share of anomalous windows of each sensor over time, most alarms on top.
+class FleetShares(NamedTuple):
+    """Anomalous windows of a fleet over time.
+
+    Attributes:
+        shares: Share of a sensor's anomalous windows: a row per sensor, most alarms on top, and a
+            column per time bin; NaN without windows.
+        edges: Edges of the bins, in matplotlib's days, UTC.
+        rates: Share of each sensor's anomalous windows in all bins, those left out included.
+    """
+
+    shares: pd.DataFrame
+    edges: NDArray[np.float64]
+    rates: pd.Series
+
+
+def compute_fleet_shares(scores: pd.DataFrame, bins: int = 96) -> FleetShares:
+    """Return the shares of anomalous windows over time of the sensors with the most alarms.
 
     Args:
         scores: Columns `device`, `sensor`, `window_end` and `anomaly`.
         bins: Maximum number of time bins.
     """
-    figure = Figure(figsize=(11, 5.5), layout="constrained")
-    axis = figure.subplots()
-    axis.set_title("Share of anomalous windows over the fleet")
     if scores.empty:
-        _annotate(axis, "no windows scored")
-        return figure
+        return FleetShares(pd.DataFrame(), np.empty(0), pd.Series(dtype=float))
     names = scores["device"].astype(str) + " " + scores["sensor"].astype(str)
     rates = scores.groupby(names)["anomaly"].mean().sort_values(ascending=False, kind="stable")
     shown = rates.index[:_MAX_ROWS]
     edges = np.linspace(*_time_limits(scores["window_end"]), min(bins, _count_windows(scores)) + 1)
     column = np.clip(np.digitize(mdates.date2num(scores["window_end"]), edges) - 1, 0,
                      len(edges) - 2)  # fmt: skip
-    share = (
+    shares = (
         scores.assign(row=names, column=column)
         .pivot_table(index="row", columns="column", values="anomaly", aggfunc="mean")
         .reindex(index=shown, columns=range(len(edges) - 1))
     )
+    return FleetShares(shares, edges, rates)
+
+
+def plot_fleet_heat_map(fleet: FleetShares) -> Figure:
+    """Plot the share of anomalous windows of each sensor over time, most alarms on top."""
+    figure = Figure(figsize=(11, 5.5), layout="constrained")
+    axis = figure.subplots()
+    axis.set_title("Share of anomalous windows over the fleet")
+    if fleet.shares.empty:
+        _annotate(axis, "no windows scored")
+        return figure
+    rates, shown = fleet.rates, fleet.shares.index
     axis.set_facecolor("0.85")
     grid = np.arange(len(shown) + 1) - 0.5
-    heat = axis.pcolormesh(edges, grid, share.to_numpy(float), cmap=_HEAT, vmin=0, vmax=1)
+    values = fleet.shares.to_numpy(float)
+    heat = axis.pcolormesh(fleet.edges, grid, values, cmap=_HEAT, vmin=0, vmax=1)
     labels = [f"{name}  {rates[name]:.1%}" for name in shown]
     axis.set_yticks(range(len(shown)), labels, size=8, parse_math=False)
     axis.invert_yaxis()
@@ -196,6 +222,34 @@ def _round_up(times: pd.Series, ends: pd.Series) -> pd.Series:
     return pd.to_datetime(times).dt.ceil(f"{seconds:.0f}s")
 
 
+def pivot_drift(
+    table: pd.DataFrame, max_sensors: int = 25
+) -> tuple[pd.DataFrame, NDArray[np.bool_], int]:
+    """Return the stability indices of the sensors that drifted most, those that did on top.
+
+    Args:
+        table: Columns `device`, `sensor`, `feature`, `stability_index` and `drifted`.
+        max_sensors: Maximum number of sensors.
+
+    Returns:
+        Indices, a row per sensor and a column per feature; whether each is drift, same shape; and
+        the number of sensors without an index.
+    """
+    known = table[table["stability_index"].notna()]
+    names = table["device"].astype(str) + " " + table["sensor"].astype(str)
+    left_out = names.nunique() - names[known.index].nunique()
+    known = known.assign(row=names[known.index])
+    wide = known.pivot_table(index="row", columns="feature", values="stability_index", sort=False)
+    wide = wide.loc[
+        wide.max(axis=1).sort_values(ascending=False, kind="stable").index[:max_sensors]
+    ]
+    drifted = set(
+        known.loc[known["drifted"].astype(bool), ["row", "feature"]].itertuples(False, None)
+    )
+    mask = [[(row, column) in drifted for column in wide.columns] for row in wide.index]
+    return wide, np.array(mask, bool).reshape(wide.shape), left_out
+
+
 def plot_drift(table: pd.DataFrame, max_sensors: int = 25) -> Figure:
     """Plot the drift of the features of sensors since training.
 
@@ -207,28 +261,18 @@ def plot_drift(table: pd.DataFrame, max_sensors: int = 25) -> Figure:
     figure = Figure(figsize=(11, 5), layout="constrained")
     axis = figure.subplots()
     axis.set_title("Drift of features since training")
-    known = table[table["stability_index"].notna()]
-    if known.empty:
+    wide, drifted, left_out = pivot_drift(table, max_sensors)
+    if wide.empty:
         _annotate(axis, "too few windows" if len(table) else "no windows")
         return figure
-    names = table["device"].astype(str) + " " + table["sensor"].astype(str)
-    left_out = names.nunique() - names[known.index].nunique()
     if left_out:
         axis.set_title(f"Drift of features; sensors with too few windows: {left_out:,}")
-    known = known.assign(row=names[known.index])
-    wide = known.pivot_table(index="row", columns="feature", values="stability_index", sort=False)
-    drifted = set(
-        known.loc[known["drifted"].astype(bool), ["row", "feature"]].itertuples(False, None)
-    )
-    wide = wide.loc[
-        wide.max(axis=1).sort_values(ascending=False, kind="stable").index[:max_sensors]
-    ]
     values = wide.to_numpy(float)
     image = axis.imshow(values, cmap=_HEAT, vmin=0, vmax=1, aspect="auto")
     for row, column in np.argwhere(~np.isnan(values)):
-        index, key = values[row, column], (wide.index[row], wide.columns[column])
+        index = values[row, column]
         axis.text(column, row, f"{index:.2f}", ha="center", va="center", size=8,
-                  weight="bold" if key in drifted else "normal",
+                  weight="bold" if drifted[row, column] else "normal",
                   color="white" if index > 0.6 else "black")  # fmt: skip
     axis.set_yticks(range(len(wide)), list(wide.index), size=8, parse_math=False)
     axis.set_xticks(range(wide.shape[1]), [str(name).replace("_", " ") for name in wide.columns])

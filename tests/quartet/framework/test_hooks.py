@@ -2,6 +2,7 @@
 
 import matplotlib.figure
 import mlflow
+import plotly.graph_objects
 import pytest
 from kedro.framework.hooks.manager import (
     _create_hook_manager,
@@ -59,6 +60,7 @@ def test_only_metrics_and_figures_are_tracked(run):
     hooks = TrackingHooks()
     hooks.after_dataset_saved("training_metrics", {"test_accuracy": 0.9})
     hooks.after_dataset_saved("sweep_figure", matplotlib.figure.Figure())
+    hooks.after_dataset_saved("sweep_interactive_figure", plotly.graph_objects.Figure())
     hooks.after_dataset_saved("facts", {"not_a_metric": 1.0})
     client = mlflow.MlflowClient()
     assert client.get_run(run.info.run_id).data.metrics == {"training/test_accuracy": 0.9}

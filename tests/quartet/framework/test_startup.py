@@ -11,6 +11,7 @@ from stepping import make_project
 from support import ROOT, clean_environment, needs_azure, run_kedro
 
 HEAVY = {"torch", "mlflow", "azure.ai.ml", "sklearn", "matplotlib", "pandas.core", "lightgbm"}
+HEAVY |= {"plotly"}
 
 
 @pytest.mark.parametrize("command", [["--version"], ["registry", "list"], ["run", "--help"]])
@@ -76,7 +77,7 @@ from kedro.framework.cli import cli
 {after}
 cli.main()
 """
-HEAVY_FOR_STEPS = {"torch", "sklearn", "matplotlib", "lightgbm", "optuna"}
+HEAVY_FOR_STEPS = {"torch", "sklearn", "matplotlib", "plotly", "lightgbm", "optuna"}
 
 
 @pytest.fixture(scope="module")

@@ -300,7 +300,7 @@ def test_drift_is_measured_on_normalised_windows_of_models_with_a_context(tmp_pa
     expected = measure_drift(model_set, [normalised[normalised["window_end"] > span.since]], span)
     monkeypatch.setattr(nodes, "_BLOCK_WINDOWS", 500)  # windows of a sensor
     claim = {"until": {"revision": 1, "watermark": end.isoformat()}}
-    found, _ = nodes.measure_drift(
+    found, *_ = nodes.measure_drift(
         site.tables, Champion(1, {}, SensorScorer(model_set)), claim, WindowScoring()
     )
     assert set(found["windows"]) == {DAY}

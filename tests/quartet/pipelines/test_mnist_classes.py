@@ -22,7 +22,7 @@ PROBABILITIES = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
 
 
 def test_reports_name_the_classes():
-    table, confusion, errors, mistakes = nodes.report_on_convnet(
+    table, confusion, errors, mistakes, _ = nodes.report_on_convnet(
         TEST, {"probabilities": PROBABILITIES}
     )
     assert table["digit"].tolist() == NAMES

@@ -8,7 +8,12 @@ import yaml
 
 from quartet.datasets.report import ReportDataset
 from quartet.datasets.sensor_store.jobs import ScoredWindows, SensorAnomaliesDataset
-from quartet.sensors.figures import plot_drift, plot_fleet_heat_map, plot_timelines
+from quartet.sensors.figures import (
+    compute_fleet_shares,
+    plot_drift,
+    plot_fleet_heat_map,
+    plot_timelines,
+)
 from sensors.simulated_windows import simulate_windows
 from support import ROOT
 from window_batches import batch, tables
@@ -36,7 +41,8 @@ def test_figures_show_any_name_as_it_is(scores, tmp_path):
     drift = scores.groupby(["device", "sensor"]).size().reset_index(name="stability_index")
     drift = drift.assign(feature="mean", stability_index=0.1, drifted=False)
     timelines = plot_timelines(scores, pairs, events)
-    for number, figure in enumerate((timelines, plot_fleet_heat_map(scores), plot_drift(drift))):
+    fleet = plot_fleet_heat_map(compute_fleet_shares(scores))
+    for number, figure in enumerate((timelines, fleet, plot_drift(drift))):
         assert draw(figure, tmp_path / f"{number}.png")
     titles = [axis.get_title(loc="left") for axis in timelines.axes]
     assert [title.partition(":")[0] for title in titles] == [f"{name} {name}" for name in NAMES]

@@ -19,6 +19,7 @@ from quartet.sensors.settings import BaselineComparison, Baselines, DeviceAlarms
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from plotly.graph_objects import Figure as InteractiveFigure
 
     from quartet.datasets.registered_model import Champion
     from quartet.datasets.sensor_store.jobs import CursorMove, ScoredWindows
@@ -30,7 +31,7 @@ else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
     Champion = Figure = SensorModels = Cursor = ScoredWindows = SensorTables = Any
-    Span = CursorMove = EventScores = Any
+    Span = CursorMove = EventScores = InteractiveFigure = Any
 
 _KEYS = ["device", "sensor", "window_end"]
 _BLOCK_WINDOWS = 200_000
@@ -202,7 +203,7 @@ def measure_drift(
     sensor_models: Champion | None,
     scoring_claim: Facts,
     window_scoring: WindowScoring,
-) -> tuple[pd.DataFrame, Figure]:
+) -> tuple[pd.DataFrame, Figure, InteractiveFigure]:
     """Measure the drift of each sensor's features since training, and plot it.
 
     Compares the windows of the last `drift_hours`, whichever run has scored them.
@@ -213,7 +214,8 @@ def measure_drift(
     span = sensors.drift.Span(until - pd.Timedelta(hours=window_scoring.drift_hours), until)
     blocks = _read_blocks(sensor_windows, model_set, span)
     table = sensors.drift.measure_drift(model_set, blocks, span)
-    return table, sensors.figures.plot_drift(table)
+    interactive = sensors.interactive_figures.plot_drift(table)
+    return table, sensors.figures.plot_drift(table), interactive
 
 
 def _read_blocks(
@@ -398,14 +400,16 @@ def _evaluate_device_events(
 
 def draw_alarms(
     window_scores: pd.DataFrame, sensor_labels: pd.DataFrame, window_scoring: WindowScoring
-) -> tuple[Figure, Figure]:
+) -> tuple[Figure, Figure, InteractiveFigure]:
     """Plot the alarms of the fleet over time, and the sensors with the highest alarm rates."""
     rates = window_scores.groupby(["device", "sensor"])["anomaly"].mean()
     rates = rates[rates > 0].sort_values(ascending=False, kind="stable")
     worst = list(rates.index[: window_scoring.worst])
+    fleet = sensors.figures.compute_fleet_shares(window_scores)
     return (
-        sensors.figures.plot_fleet_heat_map(window_scores),
+        sensors.figures.plot_fleet_heat_map(fleet),
         sensors.figures.plot_timelines(window_scores, worst, sensor_labels),
+        sensors.interactive_figures.plot_fleet_heat_map(fleet),
     )
 
 

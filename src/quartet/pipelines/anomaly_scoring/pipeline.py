@@ -78,7 +78,11 @@ def create_reporting() -> Pipeline:
                     "scoring_claim",
                     "params:window_scoring",
                 ],
-                outputs=["sensor_drift", "sensor_drift_figure"],
+                outputs=[
+                    "sensor_drift",
+                    "sensor_drift_figure",
+                    "sensor_drift_interactive_figure",
+                ],
                 name="measure_drift",
             ),
             Node(
@@ -113,7 +117,11 @@ def create_reporting() -> Pipeline:
             Node(
                 func=nodes.draw_alarms,
                 inputs=["window_scores", "sensor_labels", "params:window_scoring"],
-                outputs=["fleet_heat_map_figure", "worst_sensors_figure"],
+                outputs=[
+                    "fleet_heat_map_figure",
+                    "worst_sensors_figure",
+                    "fleet_heat_map_interactive_figure",
+                ],
                 name="draw_alarms",
             ),
         ],

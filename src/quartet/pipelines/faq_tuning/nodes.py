@@ -30,6 +30,7 @@ from .encoder import embed_texts, log_encoder, make_encoder
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from plotly.graph_objects import Figure as InteractiveFigure
 
     from quartet.datasets.encoder_folder import EncoderFolder
     from quartet.datasets.registered_model import Champion, ModelRelease
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 else:
     # Kedro resolves these annotations in a run; importing them here would slow down the CLI.
     pd = lazy_loader.load("pandas")
-    Figure = Champion = EncoderFolder = ModelRelease = StudyStore = Any
+    Figure = InteractiveFigure = Champion = EncoderFolder = ModelRelease = StudyStore = Any
 
 Arrays = dict[str, NDArray[Any]]
 logger = logging.getLogger(__name__)
@@ -138,11 +139,11 @@ def tune_ranker(
     faq_search_space: SearchSpace,
     faq_study_settings: StudySettings,
     faq_study: StudyStore,
-) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame, Figure, Figure, Figure]:
+) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame, Figure, Figure, Figure, InteractiveFigure]:
     """Run or resume the study and choose parameters.
 
     Returns:
-        Trials, chosen parameters, importance of the parameters, and three figures.
+        Trials, chosen parameters, importance of the parameters, and four figures.
     """
     from .search import run_study
 
@@ -177,6 +178,7 @@ def tune_ranker(
         faq.study_figures.plot_study_history(trials, metric, chosen.number),
         faq.study_figures.plot_parameter_importance(importance),
         faq.study_figures.plot_parallel_coordinates(trials, searched, metric, chosen.number),
+        faq.interactive_figures.plot_study_history(trials, searched, metric, chosen.number),
     )
 
 
@@ -307,11 +309,11 @@ def compare_with_baselines(
     baseline_ranks: pd.DataFrame,
     clean_originals: pd.DataFrame,
     faq_test: TestEvaluation,
-) -> tuple[pd.DataFrame, pd.DataFrame, Figure, Figure]:
+) -> tuple[pd.DataFrame, pd.DataFrame, Figure, Figure, InteractiveFigure]:
     """Compare the gains of all methods, and find the hardest originals.
 
     Returns:
-        Gains with intervals, hardest originals, and two figures.
+        Gains with intervals, hardest originals, and three figures.
     """
     if test_results.empty:
         return untuned.make_comparison_outputs(test_results, faq_test.hardest)
@@ -329,6 +331,7 @@ def compare_with_baselines(
         hardest,
         faq.figures.plot_gains(gains),
         faq.figures.plot_hardest_originals(hardest, titles),
+        faq.interactive_figures.plot_gains(gains, len(test_results)),
     )
 
 

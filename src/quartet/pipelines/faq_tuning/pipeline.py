@@ -80,6 +80,7 @@ def create_tuning() -> Pipeline:
                     "study_history_figure",
                     "parameter_importance_figure",
                     "parallel_coordinates_figure",
+                    "study_history_interactive_figure",
                 ],
                 name="tune_ranker",
                 tags=[ranks.TAG, "cpu"],
@@ -142,7 +143,13 @@ def create_evaluation() -> Pipeline:
             Node(
                 func=nodes.compare_with_baselines,
                 inputs=["test_results", "baseline_ranks", "clean_originals", "params:faq_test"],
-                outputs=["faq_gains", "hardest_originals", "gains_figure", "hardest_figure"],
+                outputs=[
+                    "faq_gains",
+                    "hardest_originals",
+                    "gains_figure",
+                    "hardest_figure",
+                    "gains_interactive_figure",
+                ],
                 name="compare_with_baselines",
                 tags="step.evaluate_ranker",
             ),

@@ -26,13 +26,14 @@ from .release import choose_release
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from plotly.graph_objects import Figure as InteractiveFigure
 
     from quartet.datasets.registered_model import Champion, ModelRelease
     from quartet.digits.preparation import RawImages, RawLabels
 else:
     # Kedro resolves these annotations in a run; lazily, so that listing the pipelines stays fast.
     pd = lazy_loader.load("pandas")
-    Figure = Champion = ModelRelease = RawImages = RawLabels = Any
+    Figure = InteractiveFigure = Champion = ModelRelease = RawImages = RawLabels = Any
 
 Arrays = dict[str, NDArray[Any]]
 WORST_MISTAKES = 30
@@ -114,16 +115,16 @@ def _predict(family: digits.classifier.Family, weights: Arrays, test_digits: Dig
     return {"probabilities": digits.classifier.predict_proba(family, weights, images)}
 
 
-Report = tuple["pd.DataFrame", "Figure", "Figure", "Figure"]
+Report = tuple["pd.DataFrame", "Figure", "Figure", "Figure", "InteractiveFigure"]
 
 
 def report_on_logistic(test_digits: Digits, logistic_probabilities: Arrays) -> Report:
-    """Return the logistic regression's table per digit and three figures."""
+    """Return the logistic regression's table per digit and four figures."""
     return _report("Logistic regression", test_digits, logistic_probabilities["probabilities"])
 
 
 def report_on_convnet(test_digits: Digits, convnet_probabilities: Arrays) -> Report:
-    """Return the convolutional network's table per digit and three figures."""
+    """Return the convolutional network's table per digit and four figures."""
     return _report("Convolutional network", test_digits, convnet_probabilities["probabilities"])
 
 
@@ -144,6 +145,7 @@ def _report(title: str, test_digits: Digits, probabilities: NDArray[np.float32])
             probabilities[worst, predicted],
             title,
         ),
+        digits.interactive_figures.plot_confusion_matrix(confusion, title, names),
     )
 
 

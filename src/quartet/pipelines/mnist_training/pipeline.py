@@ -145,6 +145,7 @@ def evaluate() -> Pipeline:
                 f"{family}_confusion_figure",
                 f"{family}_errors_figure",
                 f"{family}_mistakes_figure",
+                f"{family}_confusion_interactive_figure",
             ],
             name=f"report_on_{family}",
         )
