@@ -32,15 +32,15 @@ def plot_fleet_heat_map(fleet: FleetShares) -> Figure:
     return _plot_heat_map(title, shares).update_xaxes(title="time, UTC")
 
 
-def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:
+def plot_drift(table: pd.DataFrame, max_sensors: int = 25) -> Figure:
     """Plot the drift of the features of sensors since training.
 
     Args:
         table: Columns `device`, `sensor`, `feature`, `stability_index` and `drifted`; rows without
             an index are left out.
-        most: Maximum number of sensors; those that drifted most are shown.
+        max_sensors: Maximum number of sensors; those that drifted most are shown.
     """
-    indices, drifted, left_out = pivot_drift(table, most)
+    indices, drifted, left_out = pivot_drift(table, max_sensors)
     if indices.empty:
         text = "too few windows" if len(table) else "no windows"
         return _plot_message("Drift of features since training", text)
