@@ -27,17 +27,17 @@ HEADLINES = {
     "MNIST training": {
         "convolutional network, test accuracy, mean of 3 seeds": "digits: test accuracy",
         "sweep of 8 strengths and refit, against one fit of the recipe": (
-            "digits: 8 regularisation strengths tried, against one fit"
+            "digits: search over 8 regularisation strengths, against one fit of the reference"
         ),
         "convolutional network, search and training, against one fit of the recipe": (
-            "digits: search and training of the network, processor time, against one fit"
+            "digits: search and training of the network, against one fit of the reference"
         ),
     },
     "FAQ matching": {
         "gain@1 on StackFAQ, mean of 5 seeded splits": "questions: gain@1 on StackFAQ",
         "gain@1 on StackFAQ with all-MiniLM-L6-v2, mean of 5 seeded splits; its questions may be "
         "in the encoder's training data": (
-            "questions: the same with a sentence encoder, which may know these questions"
+            "questions: the same with a sentence encoder, perhaps trained on these questions"
         ),
         "a trial of 1000 trees on StackFAQ, features included, mean of 50 trials": (
             "questions: a trial of 1,000 trees"
