@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from kedro.io.core import DatasetError
@@ -149,6 +150,7 @@ class SensorSourceDataset(InputDataset[SensorSource]):
         self._columns = parse_options(SensorColumns, columns, COLUMNS_PARAMETER)
         self._folder = _absolute(Location.from_filepath(filepath, **access))
         self._location = _absolute(self._location)
+        self._filepath = PurePosixPath(self._location.path)
         self._table = ReadingTable(self._location, columns=self._columns) if table else None
 
     def load(self) -> SensorSource:

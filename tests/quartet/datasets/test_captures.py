@@ -14,6 +14,7 @@ import pytest
 from kedro.io import DatasetError
 
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
+from kedro_cloud.compat import dataset_file
 from quartet.datasets import utf8
 from quartet.datasets.captures import SensorSourceDataset
 from quartet.datasets.location import Location
@@ -266,3 +267,13 @@ def test_unclosed_quotation_mark_counts_every_row_that_it_takes(tmp_path):
     (tmp_path / "t.csv").write_text("\n".join(["TS,Device,Sensor,Value", *rows]) + "\n")
     (part,) = table(tmp_path / "t.csv").parts()
     assert (part.table.num_rows, len(part.malformed)) == (3, 7)
+
+
+@pytest.mark.parametrize("name", ["readings.csv", "~/readings.csv"])
+def test_the_tracked_path_of_a_table_is_absolute(name, tmp_path, monkeypatch):
+    """MLflow shows it, and does not log a table that it cannot find."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "readings.csv").write_text(CSV)
+    dataset = SensorSourceDataset(filepath=str(tmp_path), table=name)
+    assert dataset_file(dataset) == ("file", str(tmp_path / "readings.csv"))
