@@ -37,9 +37,9 @@ def environment(metadata: Any, kind: str | None, dry_run: bool, env: str) -> Non
     if is_registered(client, image):
         click.echo(f"{image.reference} is registered already")
     elif dry_run:
-        click.echo(
-            f"{image.reference} would be made of {image.dockerfile.name} and {image.lock.name}"
-        )
+        paths = (image.dockerfile, *image.locks, *image.sources)
+        names = ", ".join(str(path.relative_to(project)) for path in paths)
+        click.echo(f"{image.reference} would be made of {names}")
     else:
         register(client, image)
         first = "deployment" if kind == "serving" else "job"

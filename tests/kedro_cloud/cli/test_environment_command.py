@@ -20,9 +20,9 @@ def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
     with Image.from_project(project, kind).dockerfile.open("a") as file:
         file.write("COPY tools/start.sh /start.sh\n")
     image = Image.from_project(project, kind)
-    assert f"would be made of {image.dockerfile.name} and requirements.lock" in succeed(
-        project, environment, "--dry-run", *arguments
-    )
+    planned = succeed(project, environment, "--dry-run", *arguments)
+    names = f"{image.dockerfile.name}, requirements.lock, tools/start.sh"
+    assert f"would be made of {names}" in planned
     assert not [request for request in plane.requests if request.method == "PUT"]
     output = succeed(project, environment, *arguments)
     assert output.splitlines()[-1].startswith(f"{image.reference} is registered")
