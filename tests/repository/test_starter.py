@@ -39,10 +39,10 @@ PACKAGE = "own_fleet"
 CHOICES = [*((name,) for name in PIPELINES), ("digits", "style"), ("sensors", "azure")]
 SIZES = {
     "digits": (135, 10_200),
-    "faq": (175, 16_600),
-    "sensors": (213, 18_700),
+    "faq": (175, 16_900),
+    "sensors": (213, 18_900),
     "style": (176, 16_800),
-    "azure": (173, 12_500),
+    "azure": (173, 12_700),
 }
 """By part of a project: the most files, and lines of Python with tests."""
 WHOLE = ({"digits"}, {"sensors", "azure"})
