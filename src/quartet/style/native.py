@@ -10,6 +10,7 @@ import ctypes
 import functools
 import hashlib
 import logging
+import platform
 import shutil
 import subprocess
 import sys
@@ -116,8 +117,13 @@ def _compile(compiler: str, target: Path) -> None:
 
 
 def _install(folder: Path) -> None:
-    """Build the library into a folder; an error ends the program with the compiler's message."""
+    """Build the library into a folder, which stays empty on processors other than x86-64.
+
+    An error ends the program with the compiler's message.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return
     try:
         _compile(_find_compiler() or _COMPILERS[0], folder / _library_name())
     except (OSError, subprocess.SubprocessError) as error:

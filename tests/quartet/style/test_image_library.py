@@ -88,3 +88,9 @@ def test_the_library_is_in_the_environment_that_steps_run_in():
     (environment,) = re.findall(r"^RUN python -m venv (\S+)", DOCKERFILE, re.MULTILINE)
     (folder,) = re.findall(r"^COPY --from=passes /passes/lib/ (\S+)$", DOCKERFILE, re.MULTILINE)
     assert Path(folder) == Path(environment) / native._INSTALLED.relative_to(sys.prefix)
+
+
+def test_an_image_for_another_processor_has_no_library(tmp_path, monkeypatch):
+    monkeypatch.setattr(native.platform, "machine", lambda: "aarch64")
+    native._install(tmp_path / "lib")
+    assert list((tmp_path / "lib").iterdir()) == []
