@@ -12,12 +12,13 @@ from torch.nn import functional as F
 from quartet.style.inference import (
     Pad,
     is_uniform,
+    pack_phases,
     pack_squares,
     pad_reflect,
     pad_replicate,
     residual_blocks,
 )
-from quartet.style.network import StyleNetwork, UpsampledConvolution, to_pictures
+from quartet.style.network import StyleNetwork, to_pictures
 
 _SIDE = 4
 """Side in pixels of the squares that the 9×9 convolutions compute at once."""
@@ -60,7 +61,7 @@ class GpuNetwork:
             (block, cast(block.conv1.conv2d.weight), cast(block.conv2.conv2d.weight))
             for block in residual_blocks(self._network)
         ]
-        self._upward = [cast(_to_phases(layer)) for layer in (network.deconv1, network.deconv2)]
+        self._upward = [cast(pack_phases(layer, 3)) for layer in (network.deconv1, network.deconv2)]
         self._last = cast(pack_squares(network.deconv3, _SIDE))
         bias = network.deconv3.conv2d.bias
         assert bias is not None
@@ -233,16 +234,3 @@ def _to_blocks(x: Tensor) -> Tensor:
     """
     blocks = x.unflatten(3, (-1, _SIDE)).unflatten(2, (-1, _SIDE)).permute(0, 2, 4, 3, 5, 1)
     return blocks.flatten(3).permute(0, 3, 1, 2)
-
-
-def _to_phases(layer: UpsampledConvolution) -> Tensor:
-    """(o, i, 3, 3) after doubling the size → (4o, i, 3, 3), which gives squares of 2×2 pixels."""
-    weight = layer.conv2d.weight.detach()
-    squares = weight.new_zeros(2, 2, *weight.shape)
-    for down in range(2):
-        for right in range(2):
-            for row in range(3):
-                for column in range(3):
-                    source = (down + row + 1) // 2, (right + column + 1) // 2
-                    squares[down, right, :, :, *source] += weight[:, :, row, column]
-    return squares.flatten(0, 2)

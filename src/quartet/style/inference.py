@@ -262,6 +262,24 @@ def pack_squares(layer: PaddedConvolution, side: int = 2) -> Tensor:
     return squares.flatten(0, 2)
 
 
+def pack_phases(layer: UpsampledConvolution, window: int) -> Tensor:
+    """(o, i, 3, 3) after doubling the size → (4o, i, w, w), which gives squares of 2×2 pixels.
+
+    With a window of 2, the second row and column of a square are those of the next pixel's window.
+    """
+    weight = layer.conv2d.weight.detach()
+    squares = weight.new_zeros(2, 2, *weight.shape[:2], window, window)
+    shift = 3 - window
+    for down in range(2):
+        for right in range(2):
+            for row in range(3):
+                for column in range(3):
+                    y = (down + row + 1) // 2 - shift * down
+                    x = (right + column + 1) // 2 - shift * right
+                    squares[down, right, :, :, y, x] += weight[:, :, row, column]
+    return squares.flatten(0, 2)
+
+
 def _to_transposed(layer: UpsampledConvolution) -> Tensor:
     """Return weights of the equivalent transposed convolution: (o, i, 3, 3) → (i, o, 4, 4)."""
     weight = layer.conv2d.weight.detach().transpose(0, 1).flip(2, 3)

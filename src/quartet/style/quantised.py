@@ -12,12 +12,13 @@ from torch.nn import functional as F
 from quartet.style.inference import (
     InferenceNetwork,
     clone_network,
+    pack_phases,
     pack_squares,
     pair_columns,
     residual_blocks,
 )
 from quartet.style.native import load_passes
-from quartet.style.network import StyleNetwork, UpsampledConvolution
+from quartet.style.network import StyleNetwork
 from quartet.style.passes import Moments, add_scaled, compute_moments, scale_and_pad
 
 _LARGEST_WEIGHT = 126
@@ -84,7 +85,7 @@ class QuantisedNetwork:
             for each in network.modules()
             if isinstance(each, nn.InstanceNorm2d)
         }
-        self._upward = [layer(_to_phases(each)) for each in (network.deconv1, network.deconv2)]
+        self._upward = [layer(pack_phases(each, 2)) for each in (network.deconv1, network.deconv2)]
         self._last = layer(pack_squares(network.deconv3), 2)
         bias = network.deconv3.conv2d.bias
         assert bias is not None
@@ -374,20 +375,3 @@ def _rectified_moments(normalisation: nn.InstanceNorm2d) -> tuple[Tensor, Tensor
     rectified = mean * positive + deviation * density
     square = (mean.square() + deviation.square()) * positive + mean * deviation * density
     return rectified, (square - rectified.square()).clamp_min_(0)
-
-
-def _to_phases(layer: UpsampledConvolution) -> Tensor:
-    """(o, i, 3, 3) after doubling the size → (4o, i, 2, 2), which gives squares of 2×2 pixels.
-
-    The second row and column of a square are those of the next pixel's window.
-    """
-    weight = layer.conv2d.weight.detach()
-    outputs, inputs, _, _ = weight.shape
-    squares = weight.new_zeros(2, 2, outputs, inputs, 2, 2)
-    for down in range(2):
-        for right in range(2):
-            for row in range(3):
-                for column in range(3):
-                    source = (row + 1 - down) // 2, (column + 1 - right) // 2
-                    squares[down, right, :, :, *source] += weight[:, :, row, column]
-    return squares.reshape(4 * outputs, inputs, 2, 2)
