@@ -83,7 +83,8 @@ CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
-    "merge_strategy": {"parameters": "soft"},  # an override names only what it changes
+    # An override names only what it changes.
+    "merge_strategy": {"parameters": "soft", "mlflow": "soft"},
     "config_patterns": {
         "azureml": ["azureml*"],
         "mlflow": ["mlflow*"],

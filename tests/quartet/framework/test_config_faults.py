@@ -140,3 +140,11 @@ def test_files_that_kedro_does_not_read_are_not_blamed(conf, monkeypatch, texts,
     message = describe(raised.value)
     assert what in message
     assert "devices.yml" not in message
+
+
+def test_an_environment_changes_only_the_tracking_settings_that_it_names(conf, monkeypatch):
+    """Without the server of `base`, MLflow would look for a folder that it no longer supports."""
+    (conf / "base/mlflow.yml").write_text("server: {mlflow_tracking_uri: sqlite:///runs.db}")
+    (conf / "local/mlflow.yml").write_text("server: {request_header_provider: {pass_context: on}}")
+    read(conf, monkeypatch)
+    assert (conf.parent / "runs.db").exists()
