@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from kedro_cloud.models.scoring import EXAMPLE
+
 ENTRY = "scoring/serve.py"
+"""Path of the server below AML_APP_ROOT."""
 MODULE = "scoring.serve"
-EXAMPLE = "serving_input_example.json"
-"""Name of the input example in a model's folder."""
+"""The server as a module, for `python -m`."""
 _PACKAGE = Path(__file__).parent / "scoring"
 
 

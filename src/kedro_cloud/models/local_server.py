@@ -16,6 +16,7 @@ from urllib.request import urlopen
 from kedro_cloud.core.ports import check_port
 from kedro_cloud.core.processes import sigterm_as_interrupt
 from kedro_cloud.models import bundle
+from kedro_cloud.models.scoring import EXAMPLE
 
 HOST = "127.0.0.1"
 _START_TIMEOUT_S = 300
@@ -69,7 +70,7 @@ def _wait(process: subprocess.Popen[bytes], address: str) -> None:
 
 def format_curl(model: Path, port: int) -> str:
     """Return a command that sends the model's input example to the server."""
-    example = os.path.relpath(min(model.rglob(bundle.EXAMPLE)))
+    example = os.path.relpath(min(model.rglob(EXAMPLE)))
     return (
         f"curl -s -H 'Content-Type: application/json' -d {shlex.quote(f'@{example}')} "
         f"http://{HOST}:{port}/invocations"

@@ -8,21 +8,18 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 
+import mlflow
+import numpy as np
 import pytest
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from kedro_cloud.models.scoring import connections
-from kedro_cloud.models.scoring.connections import RequestLimit, TimedProtocol
+from kedro_cloud.models.scoring import EXAMPLE, serve
+from kedro_cloud.models.scoring.connections import TimedProtocol
 from support import GUARD_S
 
 REQUEST = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
-PROTOCOLS = [
-    TimedProtocol,
-    type("TimedH11", (TimedProtocol, H11Protocol), {}),
-]
-SHORT = {"headers_s": 0.5, "body_s": 0.5, "response_s": 0.5}
+HASTY = type("Hasty", (TimedProtocol,), {"headers_s": 0.5, "body_s": 0.5, "response_s": 0.5})
 
 
 async def echo(scope, receive, send):
@@ -44,10 +41,9 @@ async def echo(scope, receive, send):
 
 
 @contextmanager
-def serving(app, protocol, **times):
-    timed = type("Timed", (protocol,), times)
+def serving(app, protocol):
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=timed, log_level="error", timeout_keep_alive=75)
+    config = uvicorn.Config(app, http=protocol, log_level="error", timeout_keep_alive=75)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -87,9 +83,8 @@ def ask(client, request=REQUEST):
     return answer
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_incomplete_request_is_ended_with_408(protocol):
-    with serving(echo, protocol, **SHORT) as (port, _), ExitStack() as stack:
+def test_incomplete_request_is_ended_with_408():
+    with serving(echo, HASTY) as (port, _), ExitStack() as stack:
         clients = [stack.enter_context(connected(port)) for _ in range(3)]
         for client, size in zip(clients, (0, 30, len(REQUEST) - 2), strict=True):
             client.sendall(REQUEST[:size])
@@ -97,9 +92,8 @@ def test_incomplete_request_is_ended_with_408(protocol):
             assert read_all(client).startswith(b"HTTP/1.1 408 ")
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_dripping_bytes_do_not_prolong_the_time(protocol):
-    with serving(echo, protocol, **SHORT) as (port, _), connected(port) as client:
+def test_dripping_bytes_do_not_prolong_the_time():
+    with serving(echo, HASTY) as (port, _), connected(port) as client:
         client.sendall(b"POST / HTTP/1.1\r\n")
         with pytest.raises(OSError):  # reset or broken pipe
             for index in range(GUARD_S * 20):
@@ -107,9 +101,8 @@ def test_dripping_bytes_do_not_prolong_the_time(protocol):
                 time.sleep(0.05)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_connection_is_kept_between_requests_but_not_within_the_next(protocol):
-    with serving(echo, protocol, **SHORT) as (port, _), connected(port) as client:
+def test_connection_is_kept_between_requests_but_not_within_the_next():
+    with serving(echo, HASTY) as (port, _), connected(port) as client:
         for _ in range(2):
             assert ask(client).startswith(b"HTTP/1.1 200 ")
             time.sleep(0.8)  # longer than any of the times: the client is idle, not slow
@@ -117,16 +110,14 @@ def test_connection_is_kept_between_requests_but_not_within_the_next(protocol):
         assert read_all(client).startswith(b"HTTP/1.1 408 ")
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_slow_model_is_not_interrupted(protocol):
-    with serving(echo, protocol, **SHORT) as (port, _), connected(port) as client:
+def test_slow_model_is_not_interrupted():
+    with serving(echo, HASTY) as (port, _), connected(port) as client:
         answer = ask(client, REQUEST.replace(b"body", b"WWxx"))
         assert answer.startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_client_that_does_not_read_is_disconnected(protocol):
-    with serving(echo, protocol, **SHORT) as (port, server), connected(port) as client:
+def test_client_that_does_not_read_is_disconnected():
+    with serving(echo, HASTY) as (port, server), connected(port) as client:
         client.sendall(REQUEST.replace(b"body", b"Lxxx"))
         deadline = time.monotonic() + GUARD_S
         while not server.server_state.connections and time.monotonic() < deadline:
@@ -136,38 +127,48 @@ def test_client_that_does_not_read_is_disconnected(protocol):
         assert not server.server_state.connections
 
 
-def test_idle_connections_do_not_count_as_requests():
-    app = RequestLimit(echo, 2)
-    with serving(app, TimedProtocol) as (port, _):
-        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
-        with connected(port) as client:
-            assert ask(client).startswith(b"HTTP/1.1 200 ")
-        for each in idle:
-            each.close()
+class SlowModel:
+    """A model whose predictions of several rows wait for an event; it is its own metadata."""
+
+    def __init__(self):
+        self.metadata, self.event = self, threading.Event()
+
+    def get_input_schema(self):
+        return mlflow.models.infer_signature(np.zeros((1, 1))).inputs
+
+    def predict(self, rows):
+        assert len(rows) == 1 or self.event.wait(GUARD_S)
+        return rows
 
 
-def test_requests_beyond_the_limit_get_503_in_json_and_probes_an_answer():
-    app = RequestLimit(echo, 2)
-    slow = REQUEST.replace(b"body", b"WWWW")
-    with serving(app, TimedProtocol) as (port, _):
-        running = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
-        for each in running:
-            each.sendall(slow)
-        while app._running < 2:
+def test_requests_beyond_the_limit_get_503_in_json_but_idle_connections_do_not_count(
+    monkeypatch, tmp_path
+):
+    model = SlowModel()
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda folder: model)
+    (tmp_path / EXAMPLE).write_text('{"inputs": [[1]]}')
+    head = "POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    slow, fast = (
+        f"{head}content-length: {len(body)}\r\n\r\n{body}".encode()
+        for body in ('{"inputs": [[1], [2]]}', '{"inputs": [[1]]}')
+    )
+    app = serve.make_app(tmp_path, max_requests=2)
+    with serving(app, TimedProtocol) as (port, server), ExitStack() as stack:
+        clients = [stack.enter_context(connected(port)) for _ in range(22)]
+        for client in clients[:2]:
+            client.sendall(slow)
+        while len(server.server_state.tasks) < 2:
             time.sleep(0.01)
-        with connected(port) as client:
-            head, _, content = ask(client).partition(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 503 ")
-            assert "busy" in json.loads(content)["error"]
-        with connected(port) as client:
-            assert ask(client, b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n").startswith(b"HTTP/1.1 200")
-        for each in running:
-            assert each.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
-            each.close()
-        with connected(port) as client:
-            assert ask(client).startswith(b"HTTP/1.1 200 ")
+        answer, _, content = ask(clients[2], fast).partition(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert "busy" in json.loads(content)["error"]
+        ping = b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n"
+        assert ask(clients[3], ping).startswith(b"HTTP/1.1 200 ")
+        model.event.set()
+        for client in clients[:2]:
+            assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        assert ask(clients[4], fast).startswith(b"HTTP/1.1 200 ")
 
 
-def test_the_image_has_the_faster_protocol():
+def test_the_image_has_the_protocol_that_is_tested():
     assert issubclass(TimedProtocol, HttpToolsProtocol)
-    assert connections.HEADERS_S < connections.BODY_S <= 30

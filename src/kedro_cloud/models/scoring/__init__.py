@@ -6,3 +6,5 @@ needs.
 
 PORT = 5001
 """Default port of the server."""
+EXAMPLE = "serving_input_example.json"
+"""Name of the input example in a model's folder, as MLflow names it."""

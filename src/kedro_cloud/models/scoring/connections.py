@@ -1,41 +1,34 @@
-"""Limit how long a client may keep a connection busy, and how many requests run at once.
+"""Limit how long a client may keep a connection busy.
 
 uvicorn limits neither the time for the headers of a request, nor that for its body, nor that in
-which a client reads the response; and its limit of concurrent requests counts idle connections.
+which a client reads the response.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-HEADERS_S = 10
-"""Time for the headers: from the connection, or from the first byte of a further request."""
-BODY_S = 30
-"""Time for the body, 10 MB at most."""
-RESPONSE_S = 30
-"""Time in which a client must continue to read a response."""
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-_BUSY = b'{"error": "the server is busy; retry later"}'
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen at run time
     """Close connections whose clients are too slow.
 
-    `cycle` is the latest request in both of uvicorn's protocols (0.54), None before the first.
+    uvicorn (0.54) keeps the latest request as `cycle`, which is None before the first.
+
+    Attributes:
+        headers_s: Seconds for the headers: from the connection, or from the first byte of a further
+            request.
+        body_s: Seconds for the body, 10 MB at most.
+        response_s: Seconds in which a client must continue to read a response.
     """
 
-    headers_s: float = HEADERS_S
-    body_s: float = BODY_S
-    response_s: float = RESPONSE_S
+    headers_s: float = 10
+    body_s: float = 30
+    response_s: float = 30
     _awaited = ""
     _timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
@@ -88,37 +81,3 @@ class TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chos
             if self._awaited == "headers" or not self.cycle.response_started:
                 self.transport.write(_TIMEOUT)
             self.transport.close()
-
-
-class RequestLimit:
-    """ASGI app that answers 503 to POST requests beyond a number at once.
-
-    Without it, further ones would wait in memory. Idle connections and probes do not count.
-    """
-
-    def __init__(self, app: App, most: int) -> None:
-        """Wrap an app, which then gets at most `most` requests at once."""
-        self._app = app
-        self._most = most
-        self._running = 0
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http" or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
-        if self._running >= self._most:
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"content-length", b"%d" % len(_BUSY)),
-                (b"connection", b"close"),
-                (b"retry-after", b"1"),
-            ]
-            await send({"type": "http.response.start", "status": 503, "headers": headers})
-            await send({"type": "http.response.body", "body": _BUSY})
-            return
-        self._running += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._running -= 1

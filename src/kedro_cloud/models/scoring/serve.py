@@ -30,22 +30,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from . import PORT
+from . import EXAMPLE, PORT
 from .checks import RequestError, parse_batch
-from .connections import RequestLimit, TimedProtocol
+from .connections import TimedProtocol
 
 MAX_ROWS = 1000
 MAX_BYTES = 10_000_000
 MAX_REQUESTS = 128
 """Further concurrent requests get 503 at once, instead of waiting in memory."""
-
 _KEEP_ALIVE_S = 75
 """Longer than usual for load balancers, which otherwise reuse a connection that is closed."""
-_READ_FACTOR = 10
-"""Multiple of the maximum body that is read: most clients read a response only at the end."""
 _MODEL_FOLDERS = ("KEDRO_CLOUD_MODEL_DIR", "AZUREML_MODEL_DIR")
 """Environment variables. Azure ML may not set its own for an MLflow model with a custom image."""
-_EXAMPLE = "serving_input_example.json"
 _INPUT_ERRORS = (ValueError, TypeError, KeyError, OverflowError, MlflowException)
 """Exceptions of a model for invalid input; all others are errors of the server."""
 
@@ -67,13 +63,19 @@ def find_model() -> Path:
     return min(found, key=lambda path: len(path.parts)).parent
 
 
-def make_app(folder: Path, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> Starlette:
+def make_app(
+    folder: Path,
+    max_rows: int = MAX_ROWS,
+    max_bytes: int = MAX_BYTES,
+    max_requests: int = MAX_REQUESTS,
+) -> Starlette:
     """Load a model, test it with its input example, and return its server.
 
     Args:
         folder: Folder of the model.
         max_rows: Maximum rows of a request.
         max_bytes: Maximum bytes of a request.
+        max_requests: Maximum number of concurrent requests.
 
     Raises:
         RequestError: The model fails on its own input example.
@@ -82,15 +84,20 @@ def make_app(folder: Path, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES)
     model = mlflow.pyfunc.load_model(str(folder))
     if model.metadata.get_input_schema() is None:
         raise ValueError("the model has no signature; register it again")
-    predict(model, (folder / _EXAMPLE).read_bytes(), max_rows)
-    # More concurrent requests than cores would only slow each other down.
-    slots = asyncio.Semaphore(os.cpu_count() or 1)
+    predict(model, (folder / EXAMPLE).read_bytes(), max_rows)
+    requests = asyncio.Semaphore(max_requests)
+    # More concurrent predictions than cores would only slow each other down.
+    predictions = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def invocations(request: Request) -> Response:
-        body = await _read_body(request, max_bytes)
-        async with slots:
-            predictions = await asyncio.to_thread(predict, model, body, max_rows)
-        return Response(predictions, media_type="application/json")
+        if requests.locked():
+            message = "the server is busy; retry later"
+            raise RequestError(message, HTTPStatus.SERVICE_UNAVAILABLE)
+        async with requests:
+            body = await _read_body(request, max_bytes)
+            async with predictions:
+                answer = await asyncio.to_thread(predict, model, body, max_rows)
+            return Response(answer, media_type="application/json")
 
     async def ping(request: Request) -> Response:
         return Response("\n", media_type="application/json")
@@ -138,18 +145,14 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         )
     parts: list[bytes] = []
-    size = int(request.headers.get("content-length", 0))
-    if size <= max_bytes * _READ_FACTOR:
-        size = 0
-        try:
-            async for part in request.stream():
-                size += len(part)
-                if size <= max_bytes:
-                    parts.append(part)
-                elif size > max_bytes * _READ_FACTOR:
-                    break
-        except ClientDisconnect as error:
-            raise RequestError("the client disconnected") from error
+    size = 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size <= max_bytes:  # read the rest as well: most clients send all before they read
+                parts.append(part)
+    except ClientDisconnect as error:
+        raise RequestError("the client disconnected") from error
     if size > max_bytes:
         raise RequestError(
             f"expected at most {max_bytes:,} bytes; send several requests",
@@ -160,9 +163,9 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
 
 async def _format_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
-    is_too_large = error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    # The rest of a large body is not read, so the connection cannot be used again.
-    headers = {"connection": "close"} if is_too_large else None
+    is_busy = error.status == HTTPStatus.SERVICE_UNAVAILABLE
+    # The body is not read then, so the connection cannot be used again.
+    headers = {"connection": "close", "retry-after": "1"} if is_busy else None
     return JSONResponse({"error": str(error)}, error.status, headers)
 
 
@@ -180,7 +183,7 @@ def main() -> None:
         gc.collect()
         gc.freeze()
         uvicorn.run(
-            RequestLimit(app, MAX_REQUESTS),
+            app,
             http=TimedProtocol,
             host=os.environ.get("KEDRO_CLOUD_HOST", "0.0.0.0"),
             port=int(os.environ.get("KEDRO_CLOUD_PORT", PORT)),
