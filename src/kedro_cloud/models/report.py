@@ -71,20 +71,20 @@ def format_comparison(one: Version, other: Version) -> list[str]:
     lines = [f"{one.model} version {one.number} and version {other.number}", ""]
     if one.data.get("test") != other.data.get("test"):
         lines += ["They were tested on different data: their metrics are not comparable.", ""]
-    metrics = one.select_tags("metric"), other.select_tags("metric")
-    headings = ("metric", one.number, other.number, "difference")
-    lines += _align(headings, *metrics, with_difference=True)
-    for heading, left, right in (
-        ("parameter", one.select_tags("parameter"), other.select_tags("parameter")),
-        ("library", one.select_tags("library"), other.select_tags("library")),
-        ("data (SHA-256)", _shorten(one.data), _shorten(other.data)),
-        ("code", _code(one), _code(other)),
+    metrics = _pair(one.select_tags("metric"), other.select_tags("metric"))
+    rows = [(*row, _difference(*row[1:])) for row in metrics]
+    lines += align_columns([("metric", one.number, other.number, "difference"), *rows])
+    for heading, pairs in (
+        ("parameter", _pair(one.select_tags("parameter"), other.select_tags("parameter"))),
+        ("library", _pair(one.select_tags("library"), other.select_tags("library"))),
+        ("data (SHA-256)", _pair(_shorten(one.data), _shorten(other.data))),
+        ("code", _pair(_code(one), _code(other))),
     ):
-        differing = _differences(left, right)
-        if any(differing):
-            lines += ["", *_align((heading, one.number, other.number), *differing)]
+        if differing := [pair for pair in pairs if pair[1] != pair[2]]:
+            headings = (heading, one.number, other.number)
+            lines += ["", *align_columns([headings, *differing])]
         else:
-            lines += ["", f"{heading}: {'the same in both' if left else 'not recorded'}"]
+            lines += ["", f"{heading}: {'the same in both' if pairs else 'not recorded'}"]
     return lines
 
 
@@ -98,27 +98,9 @@ def _shorten(hashes: Mapping[str, str]) -> dict[str, str]:
     return {name: value[:_SHOWN_DIGITS] for name, value in hashes.items()}
 
 
-def _differences(
-    one: Mapping[str, str], other: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
-    return (
-        {name: one[name] for name in names if name in one},
-        {name: other[name] for name in names if name in other},
-    )
-
-
-def _align(
-    headings: Sequence[str],
-    one: Mapping[str, str],
-    other: Mapping[str, str],
-    with_difference: bool = False,
-) -> list[str]:
-    rows = [tuple(headings)]
-    for name in sorted({**one, **other}):
-        row = (name, one.get(name, "-"), other.get(name, "-"))
-        rows.append((*row, _difference(*row[1:])) if with_difference else row)
-    return align_columns(rows)
+def _pair(one: Mapping[str, str], other: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return name and both values, sorted by name; `-` for a value that is missing."""
+    return [(name, one.get(name, "-"), other.get(name, "-")) for name in sorted({**one, **other})]
 
 
 def _difference(one: str, other: str) -> str:
