@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,36 +40,34 @@ class Datastores:
         """Yield a change for each datastore of cloud.yml, then for others of the workspace."""
         existing = {each.name: each for each in self.client.datastores.list()}
         for name, container in self.cloud.datastores.items():
-            yield self._change(name, container, existing.get(name))
+            yield self._plan_change(name, container, existing.get(name))
         for name in existing.keys() - self.cloud.datastores.keys():
             yield Change(SAME, _DATASTORE, name, "not in cloud.yml, left alone")
 
-    def _change(self, name: str, container: str, existing: Any) -> Change:
-        target = {"account": self.account, "container": container, "credentials": "identity"}
+    def _plan_change(self, name: str, container: str, existing: Any) -> Change:
         detail = f"container {container} of {self.account}, by identity"
+        create = partial(self._create, name, container)
         if existing is None:
-            return Change(NEW, _DATASTORE, name, detail, self._creator(name, container))
+            return Change(NEW, _DATASTORE, name, detail, create)
         if (kind := str(getattr(existing.type, "value", existing.type))) != "AzureBlob":
             fault = f"is of another kind ({kind}); give it another name in cloud.yml"
             message = f"datastore '{name}' {fault}"
             return Change(REFUSED, _DATASTORE, name, fault, fail_with(message))
-        before = {
-            "account": existing.account_name,
-            "container": existing.container_name,
-            "credentials": _credentials(existing),
+        settings = {
+            "account": (existing.account_name, self.account),
+            "container": (existing.container_name, container),
+            "credentials": (_credentials(existing), "identity"),
         }
         differences = [
-            f"{part} {before[part]} → {target[part]}"
-            for part in target
-            if before[part] != target[part]
+            f"{part} {before} → {after}"
+            for part, (before, after) in settings.items()
+            if before != after
         ]
         if differences:
-            return Change(
-                OTHER, _DATASTORE, name, ", ".join(differences), self._creator(name, container)
-            )
+            return Change(OTHER, _DATASTORE, name, ", ".join(differences), create)
         return Change(SAME, _DATASTORE, name, detail)
 
-    def _creator(self, name: str, container: str) -> Callable[[], Any]:
+    def _create(self, name: str, container: str) -> None:
         from azure.ai.ml.entities import AzureBlobDatastore
 
         store = AzureBlobDatastore(
@@ -77,7 +76,7 @@ class Datastores:
             container_name=container,
             description=f"Container {container}, accessed by identity",
         )
-        return lambda: self.client.datastores.create_or_update(store)
+        self.client.datastores.create_or_update(store)
 
 
 @dataclass(frozen=True)
@@ -109,11 +108,11 @@ class DataAssets:
                 "data asset",
                 f"{name}:{version}",
                 f"{before} → {path}" if existing else path,
-                self._creator(name, version, target),
+                partial(self._create, name, version, target),
                 needs=(_DATASTORE, target.datastore),
             )
 
-    def _creator(self, name: str, version: str, target: DataAsset) -> Callable[[], Any]:
+    def _create(self, name: str, version: str, target: DataAsset) -> None:
         from azure.ai.ml.entities import Data
 
         asset = Data(
@@ -123,7 +122,7 @@ class DataAssets:
             path=f"azureml://datastores/{target.datastore}/paths/{target.path}",
             description=f"Raw data: {target.path}",
         )
-        return lambda: self.client.data.create_or_update(asset)
+        self.client.data.create_or_update(asset)
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,8 @@ class Environments:
                 yield Change(SAME, "environment", image.reference)
             else:
                 detail = f"of {image.dockerfile.name} and {image.lock.name}"
-                yield Change(NEW, "environment", image.reference, detail, self._creator(image))
+                create = partial(register, self.client, image)
+                yield Change(NEW, "environment", image.reference, detail, create)
 
     def _images(self) -> Iterator[Image]:
         yield Image.from_project(self.project, "cpu")
@@ -162,9 +162,6 @@ class Environments:
             yield gpu
         if self.cloud.deployments:
             yield Image.from_project(self.project, "serving")
-
-    def _creator(self, image: Image) -> Callable[[], Any]:
-        return lambda: register(self.client, image)
 
 
 def data_account(project: Path, environment: str) -> str:

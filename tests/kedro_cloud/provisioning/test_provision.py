@@ -176,8 +176,7 @@ def another_kind(plane):
     [
         (
             without_size,
-            "cluster 'gpu-cluster': region westeurope has no machine of size "
-            "Standard_NC4as_T4_v3; it has Standard_NC6s_v3; give it another size in cloud.yml",
+            "The requested VM size Standard_NC4as_T4_v3 is not available in the region",
         ),
         (
             no_quota,
