@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from kedro_cloud.core.cloud_settings import Cloud, cloud_settings
 from kedro_cloud.core.retirements import Machines, format_warnings, load_retirements
-from kedro_cloud.estimate.graph import read_steps
 from kedro_cloud.estimate.prices import Price, find_price, load_assumptions
 from kedro_cloud.estimate.simulation import (
     Overheads,
@@ -22,12 +21,15 @@ from kedro_cloud.estimate.simulation import (
     StepWork,
     simulate,
 )
+from kedro_cloud.estimate.work import read_steps
 from kedro_cloud.jobs.translation import check_pipeline_name, translate
 from kedro_cloud.rehearsal import RehearsalDir
 
 DAY_S = 86_400.0
 _JOBS = 400
 """Number of simulated jobs per size, and maximum number per simulation."""
+_MIN_SIMULATIONS = 4
+"""Number of simulations per size, however many jobs each has."""
 _SATURATED = 0.98
 """Utilisation above which the queue of jobs grows."""
 
@@ -63,7 +65,6 @@ class PlanOptions:
         seconds: Seconds of work by step; overrides the rehearsal.
         scale: Factor on the work by step.
         seed: Seed of all simulations.
-        today: Date on which retirements of machines are evaluated.
     """
 
     nodes: tuple[NodeRange, ...] = ()
@@ -74,7 +75,6 @@ class PlanOptions:
     seconds: Mapping[str, float] = field(default_factory=dict)
     scale: Mapping[str, float] = field(default_factory=dict)
     seed: int = 42
-    today: date = field(default_factory=date.today)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ class Workload:
         arrivals = [job * interval for job in range(jobs)]
         horizon = jobs * interval or None
         content = (self.steps, self.clusters, self.overheads)
-        generators = (random.Random(f"{seed} {n}") for n in range(max(4, _JOBS // jobs)))
+        count = max(_MIN_SIMULATIONS, _JOBS // jobs)
+        generators = (random.Random(f"{seed} {n}") for n in range(count))
         return [simulate(*content, _triangular(each), arrivals, horizon) for each in generators]
 
 
@@ -141,6 +142,7 @@ def estimate(workload: Workload, nodes: NodeRange, seed: int) -> Estimate:
     simulations = workload.simulate(seed)
     makespans = sorted(time for each in simulations for time in each.makespans_s)
     p50, p95 = (makespans[math.ceil(share * len(makespans)) - 1] for share in (0.5, 0.95))
+    # Costs are per day; one job without an interval counts as a day's.
     days = len(simulations[0].makespans_s) * (workload.interval_s or DAY_S) / DAY_S
     cost = all_paid = all_busy = 0.0
     is_saturated = False
@@ -160,34 +162,34 @@ def cheapest(estimates: Sequence[Estimate], within_s: float | None) -> Estimate 
     return min(feasible, key=lambda each: (each.cost, each.p95_s), default=None)
 
 
-def break_even_s(paid_s: Sequence[float], staying: int) -> float | None:
+def break_even_s(paid_s: Sequence[float], permanent: int) -> float | None:
     """Return the interval T between jobs at which permanent nodes cost as much as scaling ones.
 
     A permanent node is paid for all of T; one that scales from zero for its paid seconds of a job,
-    but at most for T: sum(min(paid, T)) = staying · T.
+    but at most for T: sum(min(paid, T)) = permanent · T.
 
     Args:
         paid_s: Paid seconds of one job, by node that scales from zero.
-        staying: Number of permanent nodes.
+        permanent: Number of permanent nodes.
 
     Returns:
         Seconds; None if permanent nodes are never cheaper.
     """
     rest = sorted(paid_s)
-    if len(rest) <= staying:
+    if len(rest) <= permanent:
         return None
     # A node that is paid for longer than T costs as much as one permanent node.
-    while rest[-1] > sum(rest) / staying:
+    while rest[-1] > sum(rest) / permanent:
         rest.pop()
-        staying -= 1
-    return sum(rest) / staying
+        permanent -= 1
+    return sum(rest) / permanent
 
 
-def compare_staying(staying: Estimate, scaling: Estimate, seed: int) -> float | None:
+def find_break_even_s(permanent: Estimate, scaling: Estimate, seed: int) -> float | None:
     """Return the interval between jobs below which permanent nodes are cheaper.
 
     Args:
-        staying: Estimate of permanent nodes only.
+        permanent: Estimate of permanent nodes only.
         scaling: Estimate of nodes that scale from zero.
         seed: Seed of the simulations.
 
@@ -195,11 +197,11 @@ def compare_staying(staying: Estimate, scaling: Estimate, seed: int) -> float | 
         Seconds; None if permanent nodes are never cheaper, or only when jobs arrive before the
         last one ends.
     """
-    alone = replace(scaling.workload, interval_s=None)
-    paid = (each.paid_s[alone.main] for each in alone.simulate(seed))
-    found = [break_even_s(each, staying.nodes.minimum) for each in paid]
+    one_job = replace(scaling.workload, interval_s=None)
+    paid = (each.paid_s[one_job.main] for each in one_job.simulate(seed))
+    found = [break_even_s(each, permanent.nodes.minimum) for each in paid]
     interval = statistics.median(each or 0.0 for each in found)
-    return interval if interval > staying.p95_s else None
+    return interval if interval > permanent.p95_s else None
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ def make_plan(
     workload = Workload(steps, (), overheads, options.interval_s)
     machines = dict(_choose_machines(workload, cloud, options))
     retirements = load_retirements(project, environment)
-    for message in format_warnings(retirements, machines.values(), options.today):
+    for message in format_warnings(retirements, machines.values(), date.today()):
         warn(message)
     priced = dict(_price_clusters(machines, cloud, prices))
     workload = replace(workload, clusters=tuple(priced))

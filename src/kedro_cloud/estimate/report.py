@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from kedro_cloud.estimate.graph import critical_path
-from kedro_cloud.estimate.plans import Plan, compare_staying
-from kedro_cloud.estimate.simulation import simulate
+from kedro_cloud.estimate.plans import Plan, find_break_even_s
+from kedro_cloud.estimate.simulation import critical_path, simulate
 
 
 def format_plan(plan: Plan) -> Iterator[str]:
@@ -34,8 +33,8 @@ def format_plan(plan: Plan) -> Iterator[str]:
     else:
         yield f"cheapest{limit}: none; raise {'--within or ' if within else ''}--nodes"
     shown = plan.best or min(plan.estimates, key=lambda each: each.p95_s)
-    content = shown.workload
-    path = critical_path(simulate(content.steps, content.clusters, content.overheads).runs)
+    workload = shown.workload
+    path = critical_path(simulate(workload.steps, workload.clusters, workload.overheads).runs)
     steps = " → ".join(f"{run.step.name} {format_seconds(run.end_s - run.ready_s)}" for run in path)
     yield f"critical path on {shown.nodes}, waits included: {steps}"
     yield from _format_break_even(plan) if interval else ()
@@ -44,14 +43,14 @@ def format_plan(plan: Plan) -> Iterator[str]:
 def _format_break_even(plan: Plan) -> Iterator[str]:
     """Compare each size of permanent nodes with the largest one that scales from zero."""
     scaling = [row for row in plan.estimates if not row.nodes.minimum and not row.is_saturated]
-    for row in plan.estimates if scaling else ():
-        if row.nodes.minimum == row.nodes.maximum:
-            interval = compare_staying(row, scaling[-1], plan.options.seed)
-            often = f"if a job arrives every {format_seconds(interval or 0)} or more often"
-            result = (
-                f"cheaper {often}" if interval else "never cheaper, but jobs do not wait for nodes"
-            )
-            yield f"permanent nodes, {row.nodes} against {scaling[-1].nodes}: {result}"
+    permanent = [row for row in plan.estimates if row.nodes.minimum == row.nodes.maximum]
+    for row in permanent if scaling else ():
+        interval = find_break_even_s(row, scaling[-1], plan.options.seed)
+        if interval:
+            result = f"cheaper if a job arrives every {format_seconds(interval)} or more often"
+        else:
+            result = "never cheaper, but jobs do not wait for nodes"
+        yield f"permanent nodes, {row.nodes} against {scaling[-1].nodes}: {result}"
 
 
 def format_seconds(seconds: float) -> str:

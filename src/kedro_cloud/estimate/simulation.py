@@ -149,6 +149,19 @@ def simulate(
     return Simulation(tuple(makespans), tuple(runs), paid)
 
 
+def critical_path(runs: Sequence[StepRun]) -> tuple[StepRun, ...]:
+    """Return the runs whose times, from ready to end, add up to the makespan of their job.
+
+    Args:
+        runs: Runs of all steps of one job. A step is ready when its last dependency ends.
+    """
+    by_name = {run.step.name: run for run in runs}
+    path = [max(runs, key=lambda run: run.end_s)]
+    while needed := [by_name[name] for name in path[0].step.needs]:
+        path.insert(0, max(needed, key=lambda run: run.end_s))
+    return tuple(path)
+
+
 @dataclass(eq=False)
 class _Node:
     """A node since `since_s`; `available_s` is when it arrives, or ends its last step."""

@@ -7,15 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kedro_cloud.estimate.graph import critical_path
 from kedro_cloud.estimate.plans import (
     NodeRange,
     Workload,
     break_even_s,
-    compare_staying,
     estimate,
+    find_break_even_s,
 )
-from kedro_cloud.estimate.simulation import Overheads, PricedCluster, StepWork, mean, simulate
+from kedro_cloud.estimate.simulation import (
+    Overheads,
+    PricedCluster,
+    StepWork,
+    critical_path,
+    mean,
+    simulate,
+)
 
 NONE = Overheads()
 
@@ -127,10 +133,13 @@ def test_steps_wait_for_what_they_need_along_the_critical_path():
         StepWork("c", "cpu", needs=("a",), seconds=5.0),
         StepWork("d", "cpu", needs=("b", "c"), seconds=1.0),
     ]
-    clusters = [PricedCluster("cpu", 1, 1), PricedCluster("gpu", 4, 4)]
-    result = simulate(steps, clusters, NONE)
-    assert result.makespans_s == pytest.approx((31.0,))
-    assert [run.step.name for run in critical_path(result.runs)] == ["a", "b", "d"]
+    clusters = [PricedCluster("cpu", 1, 1), PricedCluster("gpu", 0, 4)]
+    result = simulate(steps, clusters, Overheads(fixed(200.0), fixed(60.0), fixed(5.0)))
+    a, b, d = 10 + 5, 200 + 60 + 5 + 20, 5 + 1
+    assert result.makespans_s == pytest.approx((a + b + d,))
+    path = critical_path(result.runs)
+    assert [run.step.name for run in path] == ["a", "b", "d"]
+    assert [run.end_s - run.ready_s for run in path] == pytest.approx([a, b, d])
 
 
 @settings(max_examples=40)
@@ -158,19 +167,6 @@ def test_all_steps_run_and_all_nodes_are_paid(minimum, more, interval_s, seed):
     assert result.busy_s("c") <= sum(result.paid_s["c"]) * (1 + 1e-9)
     assert sum(result.paid_s["c"]) <= cluster.max_nodes * (end + cluster.idle_s)
     assert all(makespan >= 20 + 0.8 * (50 + 90) for makespan in result.makespans_s)
-
-
-def test_the_critical_path_adds_up_to_the_makespan():
-    steps = [
-        StepWork("a", "c", seconds=100.0),
-        StepWork("b", "c", needs=("a",), seconds=900.0, is_shared=True),
-        StepWork("c", "c", needs=("a", "b"), seconds=30.0),
-        StepWork("d", "c", seconds=10.0),
-    ]
-    overheads = Overheads((180.0, 300.0, 480.0), (60.0, 120.0, 180.0), (60.0, 122.0, 184.0))
-    result = simulate(steps, [PricedCluster("c", max_nodes=3)], overheads)
-    path = critical_path(result.runs)
-    assert sum(run.end_s - run.ready_s for run in path) == pytest.approx(result.makespans_s[0])
 
 
 @given(st.lists(st.floats(1, 1e5), min_size=1, max_size=12), st.integers(1, 12))
@@ -207,8 +203,8 @@ def test_a_break_even_at_which_jobs_would_overlap_is_none():
     )
     workload = Workload(steps, (PricedCluster("c", idle_s=60.0),), NONE)
     scaling, one, three = (estimate(workload, NodeRange(*n), 1) for n in ((0, 4), (1, 1), (3, 3)))
-    assert compare_staying(one, scaling, 1) == pytest.approx(1000 + 3 * 100)
-    assert compare_staying(three, scaling, 1) is None  # 150 s, but a job takes 953 s
+    assert find_break_even_s(one, scaling, 1) == pytest.approx(1000 + 3 * 100)
+    assert find_break_even_s(three, scaling, 1) is None  # 150 s, but a job takes 953 s
 
 
 def test_jobs_that_come_faster_than_they_end_are_reported():
