@@ -24,7 +24,8 @@ _INSTALLED = tuple(
     environment / "azurite/node_modules/.bin"
     for environment in (Path(sys.prefix), Path(__file__).parents[3] / ".venv")
 )
-"""Where `make azurite` installs it; the first also serves copies of the project."""
+"""Where `make azurite` installs it: the running interpreter's environment, which copies of the
+project share, or that of this clone."""
 _SUPERVISED = 'exec 3<&0; "$0" "$@" & program=$!; { read _ <&3; kill $program; } & wait $program'
 """Shell script that ends the program when its standard input closes: the emulator never outlives
 the process that started it, even if that is killed."""
@@ -109,6 +110,7 @@ def _wait_for_address(process: subprocess.Popen[bytes], log: IO[bytes]) -> str:
     """
     deadline = time.monotonic() + _START_SECONDS
     while True:
+        # First, so that the output below is complete if the process has ended.
         is_over = process.poll() is not None or time.monotonic() > deadline
         # Unlike `read`, this does not move the offset at which the process writes.
         output = os.pread(log.fileno(), 1 << 16, 0).decode(errors="replace")

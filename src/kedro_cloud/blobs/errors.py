@@ -16,6 +16,7 @@ from kedro_cloud.blobs.storage import ACCOUNT_KEY, CONNECTION_STRING, SAS_TOKEN
 
 ROLE = "Storage Blob Data Contributor"
 
+# Templates of messages, each of which continues the sentence "storage account NAME ...".
 _OTHER_TENANT = (
     "does not accept this sign-in ({what}); run `az login --tenant TENANT` with the account's own "
     "tenant"
@@ -24,7 +25,6 @@ _INVALID_NAME = (
     "does not accept this name ({what}); a container's has 3 to 63 lower-case letters, digits and "
     "single hyphens, a path up to 1024 characters"
 )
-# Each message continues the sentence "storage account NAME ...".
 _BY_CODE = {
     "AccountIsDisabled": "is disabled ({what}); enable its subscription",
     "AuthenticationFailed": (
@@ -56,7 +56,7 @@ _NO_ROLE = (
     f"does not allow this identity ({{what}}); assign it the role {ROLE}, under Access Control "
     "(IAM) of the account; a new role takes some minutes"
 )
-_SAS = (
+_REJECTED_TOKEN = (
     f"does not accept the SAS token{{expired}} for this request ({{what}}); set {SAS_TOKEN} to a "
     "new one of this account that permits read, add, create, write, delete and list, or unset it "
     "and run `az login`"
@@ -64,7 +64,7 @@ _SAS = (
 _BUSY = "was too busy in {tries} tries ({what}); run again later, or with fewer processes at a time"
 _REFUSED = "refused a request ({what})"
 _HANDLED_BY_CALLERS = ("", "BlobAlreadyExists", "ConditionNotMet", "ContainerAlreadyExists")
-"""Codes that callers handle, as they handle a missing blob, besides the statuses 404 and 416."""
+"""Codes that callers handle, as they handle the statuses 404 and 416; responses may have none."""
 
 
 class StorageError(DatasetError):
@@ -130,7 +130,7 @@ def explain_response(target: Target, response: Any) -> StorageError | None:
     if target.tries > 1 and (status >= 500 or status in (408, 429)):
         text = _BUSY
     elif status in (401, 403):
-        text = _BY_CODE.get(code, _NO_ROLE) if target.sas_expiry is None else _SAS
+        text = _BY_CODE.get(code, _NO_ROLE) if target.sas_expiry is None else _REJECTED_TOKEN
     elif code in _BY_CODE and not (code == "ContainerNotFound" and _is_optional(response.request)):
         text = _BY_CODE[code]
     elif status >= 400 and status not in (404, 416) and code not in _HANDLED_BY_CALLERS:

@@ -45,7 +45,10 @@ _FROM_ENVIRONMENT = {
 
 
 class _CachedByCredentials(type(AzureBlobFileSystem)):  # type: ignore[misc]
-    """Include the environment's credentials in the key of fsspec's instance cache."""
+    """Include the environment's credentials in the key of fsspec's instance cache.
+
+    fsspec reads the attributes that `_extra_tokenize_attributes` names from the class.
+    """
 
     @property
     def credentials(cls) -> tuple[str | None, ...]:
@@ -85,7 +88,7 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_CachedByCredentials):  # ty
         super().__init__(**options)
 
     def do_connect(self) -> None:
-        """Create the client that sends all requests; adlfs gives it no options."""
+        """Create the client that sends all requests; that of adlfs has no timeouts or retries."""
         policy = RequestPolicy(**RETRY_OPTIONS)
         options: dict[str, Any] = {**CLIENT_OPTIONS, "retry_policy": policy}
         if self.connection_string:

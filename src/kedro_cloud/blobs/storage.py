@@ -34,7 +34,8 @@ ACCOUNT_NAME = "AZURE_STORAGE_ACCOUNT_NAME"
 """Names the account if `globals.yml` does not."""
 VARIABLES = (CONNECTION_STRING, SAS_TOKEN, ACCOUNT_KEY)
 
-_OPTION = "account_name"
+_ACCOUNT_OPTION = "account_name"
+"""Option of adlfs, for which fsspec keeps a default."""
 
 
 def register() -> None:
@@ -52,7 +53,7 @@ class StorageHooks:
     """Set the account of blob storage, and check containers before a run starts."""
 
     def __init__(self) -> None:
-        self._initial_account = conf.get(PROTOCOLS[0], {}).get(_OPTION)
+        self._initial_account = conf.get(PROTOCOLS[0], {}).get(_ACCOUNT_OPTION)
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -62,9 +63,9 @@ class StorageHooks:
         account = context.config_loader["globals"].get("storage_account", self._initial_account)
         defaults = conf.setdefault(PROTOCOLS[0], {})
         if account is None:
-            defaults.pop(_OPTION, None)
+            defaults.pop(_ACCOUNT_OPTION, None)
         else:
-            defaults[_OPTION] = account
+            defaults[_ACCOUNT_OPTION] = account
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:

@@ -1,10 +1,10 @@
-"""`abfs://` must use the right account and credential, and store only complete blobs."""
+"""`abfs://` must use the right account and credential, and store complete blobs of all datasets."""
 
 import io
-import json
 import logging
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +26,8 @@ from kedro_cloud.blobs import file_system as module
 from kedro_cloud.blobs.storage import StorageHooks
 from kedro_cloud.core.errors import describe
 from quartet.datasets.captures import SensorSourceDataset
+from round_trips import WAYS
+from stored import catalog_on_blobs, loader, one_of_each_kind
 from support import ROOT, run_kedro
 
 MIB = 1 << 20
@@ -147,13 +149,12 @@ def test_a_dataset_that_fails_to_serialise_keeps_the_old_blob(blobs):
 
 
 @pytest.mark.parametrize("size", [100, 20 * MIB])
-@pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
-def test_an_exception_while_writing_keeps_the_old_blob(blobs, size, stop):
+def test_an_exception_while_writing_keeps_the_old_blob(blobs, size):
     blobs.pipe_file("work/file", b"old")
     for path in ("work/file", "work/new"):
-        with pytest.raises(stop), blobs.open(path, "wb") as file:
+        with pytest.raises(KeyboardInterrupt), blobs.open(path, "wb") as file:
             file.write(bytes(size))
-            raise stop
+            raise KeyboardInterrupt
     assert blobs.cat_file("work/file") == b"old"
     assert blobs.find("work") == ["work/file"]
 
@@ -265,7 +266,26 @@ def test_a_missing_container_is_reported_before_nodes_run(blobs, workspace):
     assert blobs.find("work") == []
 
 
-def test_text_is_written_as_utf_8(blobs):
-    with blobs.open("work/a.json", "w", encoding="utf-8") as file:
-        json.dump({"ä": 1}, file, ensure_ascii=False)
-    assert json.loads(blobs.cat_file("work/a.json")) == {"ä": 1}
+@pytest.mark.parametrize("name", one_of_each_kind())
+def test_a_dataset_works_on_blob_storage(name, blobs):
+    kind = catalog_on_blobs()[name]["type"]
+    way = WAYS[kind] if kind in WAYS else WAYS[kind.rsplit(".", 1)[1]]
+    way(name, blobs)
+
+
+def test_all_files_of_the_catalog_can_be_on_blob_storage():
+    files = {"filepath", "path", "folder"}
+    of_files = {name for name, entry in loader("base")["catalog"].items() if files & entry.keys()}
+    assert {name for name in of_files if not name.startswith("_")} == catalog_on_blobs().keys()
+
+
+def test_a_run_with_everything_on_blob_storage(blobs, workspace):
+    """The environment of a cluster, given only the connection string."""
+    blobs.put(f"{ROOT}/data/01_raw/stackexchange/", "raw/stackexchange", recursive=True)
+    shutil.rmtree(workspace / "data")
+    result = run_kedro(workspace, "run", "-e", "azureml", "--pipelines", "faq_ingestion")
+    assert result.returncode == 0, result.stderr
+    reports = blobs.find("reports/local/faq_ingestion")
+    assert "reports/local/faq_ingestion/metrics.json" in reports
+    assert blobs.exists("work/02_intermediate/faq/orig-q.tsv.gz")
+    assert not [path for path in workspace.rglob("*") if path.name == "02_intermediate"]
