@@ -156,13 +156,13 @@ def estimate(workload: Workload, nodes: NodeRange, seed: int) -> Estimate:
     return Estimate(nodes, workload, p50, p95, cost, all_busy / all_paid, is_saturated)
 
 
-def cheapest(estimates: Sequence[Estimate], within_s: float | None) -> Estimate | None:
+def choose_cheapest(estimates: Sequence[Estimate], within_s: float | None) -> Estimate | None:
     """Return the cheapest size that is fast enough; None if none is."""
     feasible = [e for e in estimates if not e.is_saturated and e.p95_s <= (within_s or math.inf)]
     return min(feasible, key=lambda each: (each.cost, each.p95_s), default=None)
 
 
-def break_even_s(paid_s: Sequence[float], permanent: int) -> float | None:
+def solve_break_even_s(paid_s: Sequence[float], permanent: int) -> float | None:
     """Return the interval T between jobs at which permanent nodes cost as much as scaling ones.
 
     A permanent node is paid for all of T; one that scales from zero for its paid seconds of a job,
@@ -199,7 +199,7 @@ def find_break_even_s(permanent: Estimate, scaling: Estimate, seed: int) -> floa
     """
     one_job = replace(scaling.workload, interval_s=None)
     paid = (each.paid_s[one_job.main] for each in one_job.simulate(seed))
-    found = [break_even_s(each, permanent.nodes.minimum) for each in paid]
+    found = [solve_break_even_s(each, permanent.nodes.minimum) for each in paid]
     interval = statistics.median(each or 0.0 for each in found)
     return interval if interval > permanent.p95_s else None
 
@@ -256,7 +256,7 @@ def make_plan(
     sizes = dict.fromkeys(size for each in ranges for size in each.sizes())
     estimates = tuple(estimate(workload, size, options.seed) for size in sizes)
     by_cluster = {cluster.name: price for cluster, price in priced.items()}
-    best = cheapest(estimates, options.within_s)
+    best = choose_cheapest(estimates, options.within_s)
     return Plan(pipeline, options, workload, by_cluster, estimates, best)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from kedro_cloud.estimate.plans import Plan, find_break_even_s
-from kedro_cloud.estimate.simulation import critical_path, simulate
+from kedro_cloud.estimate.simulation import find_critical_path, simulate
 
 
 def format_plan(plan: Plan) -> Iterator[str]:
@@ -34,7 +34,7 @@ def format_plan(plan: Plan) -> Iterator[str]:
         yield f"cheapest{limit}: none; raise {'--within or ' if within else ''}--nodes"
     shown = plan.best or min(plan.estimates, key=lambda each: each.p95_s)
     workload = shown.workload
-    path = critical_path(simulate(workload.steps, workload.clusters, workload.overheads).runs)
+    path = find_critical_path(simulate(workload.steps, workload.clusters, workload.overheads).runs)
     steps = " → ".join(f"{run.step.name} {format_seconds(run.end_s - run.ready_s)}" for run in path)
     yield f"critical path on {shown.nodes}, waits included: {steps}"
     yield from _format_break_even(plan) if interval else ()

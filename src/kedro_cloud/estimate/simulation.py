@@ -149,7 +149,7 @@ def simulate(
     return Simulation(tuple(makespans), tuple(runs), paid)
 
 
-def critical_path(runs: Sequence[StepRun]) -> tuple[StepRun, ...]:
+def find_critical_path(runs: Sequence[StepRun]) -> tuple[StepRun, ...]:
     """Return the runs whose times, from ready to end, add up to the makespan of their job.
 
     Args:

@@ -13,7 +13,7 @@ import pytest
 from kedro_cloud.estimate.plans import (
     NodeRange,
     Workload,
-    cheapest,
+    choose_cheapest,
     estimate,
     find_break_even_s,
 )
@@ -90,9 +90,11 @@ def test_96_tuning_runs_take_40_minutes_on_16_nodes():
 
 
 def test_the_cheapest_size_that_is_fast_enough_is_chosen():
-    chosen = {limit: str(cheapest(tuning(), limit).nodes) for limit in (None, 5 * 3600, 4800)}
+    chosen = {
+        limit: str(choose_cheapest(tuning(), limit).nodes) for limit in (None, 5 * 3600, 4800)
+    }
     assert chosen == {None: "0:1", 5 * 3600: "0:2", 4800: "0:8"}
-    assert cheapest(tuning(), 600) is None
+    assert choose_cheapest(tuning(), 600) is None
 
 
 def test_hourly_scoring_pays_for_idle_nodes():

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from kedro_cloud.estimate.plans import (
     NodeRange,
     Workload,
-    break_even_s,
     estimate,
     find_break_even_s,
+    solve_break_even_s,
 )
 from kedro_cloud.estimate.simulation import (
     Overheads,
     PricedCluster,
     StepWork,
-    critical_path,
+    find_critical_path,
     mean,
     simulate,
 )
@@ -137,7 +137,7 @@ def test_steps_wait_for_what_they_need_along_the_critical_path():
     result = simulate(steps, clusters, Overheads(fixed(200.0), fixed(60.0), fixed(5.0)))
     a, b, d = 10 + 5, 200 + 60 + 5 + 20, 5 + 1
     assert result.makespans_s == pytest.approx((a + b + d,))
-    path = critical_path(result.runs)
+    path = find_critical_path(result.runs)
     assert [run.step.name for run in path] == ["a", "b", "d"]
     assert [run.end_s - run.ready_s for run in path] == pytest.approx([a, b, d])
 
@@ -171,7 +171,7 @@ def test_all_steps_run_and_all_nodes_are_paid(minimum, more, interval_s, seed):
 
 @given(st.lists(st.floats(1, 1e5), min_size=1, max_size=12), st.integers(1, 12))
 def test_at_the_break_even_both_cost_the_same(paid_s, nodes):
-    interval = break_even_s(paid_s, nodes)
+    interval = solve_break_even_s(paid_s, nodes)
     if len(paid_s) <= nodes:
         assert interval is None
         return
@@ -187,7 +187,7 @@ def test_the_break_even_agrees_with_a_simulated_day(idle_s):
     step = StepWork("score", "c", seconds=200.0, is_shared=True)
     clusters = (PricedCluster("c", idle_s=idle_s, hourly=1.0),)
     paid = simulate([step], [PricedCluster("c", 0, 2, idle_s)], overheads).paid_s["c"]
-    interval = break_even_s(paid, 1)
+    interval = solve_break_even_s(paid, 1)
     assert interval == pytest.approx(2 * (60 + 40 + 100 + idle_s))
     for factor, is_cheaper in ((0.98, False), (1.1, True)):
         daily = Workload((step,), clusters, overheads, factor * interval)
