@@ -40,7 +40,7 @@ class CommandRun(Run):
     Attributes:
         work: Folder of its log and working files.
         process: Its process.
-        summary: File in the folder that lists the results.
+        summary: JSON file in the folder whose `places` are the paths of the results; or None.
     """
 
     work: Path

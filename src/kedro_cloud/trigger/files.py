@@ -60,6 +60,7 @@ class WatchedFile:
             message = f"claimed by {marker.by.partition('/')[0].partition(':')[0]}"
         elif state == "failed" and marker.until is not None:
             message = f"again in {(marker.until - now).total_seconds():.0f} s: {message}"
+        # The marker counts failed attempts only, not the one that runs or has succeeded.
         self.report(state, message, attempt + (state in ("elsewhere", "done")))
 
     @property

@@ -19,7 +19,7 @@ from kedro_cloud.workspace.changes import get_or_none, hide_warnings
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-_INVALID = (400, 422)
+_REJECTED = (400, 422)
 """Status codes if the service rejects the file; all others are faults of the service."""
 _OUTCOMES: Mapping[str, Any] = {
     "Completed": "done",
@@ -95,7 +95,7 @@ def start_job(
         with hide_warnings():
             return JobRun(client, str(submit(file, name).name), every)
     except HttpResponseError as error:
-        if error.status_code not in _INVALID:
+        if error.status_code not in _REJECTED:
             raise
         from kedro_cloud.workspace import faults
 

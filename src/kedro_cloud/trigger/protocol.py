@@ -159,10 +159,11 @@ def is_claimed(marker: Marker, now: datetime, watcher: str) -> bool:
 
 
 def evaluate_claim(marker: Marker | None, new: Marker, attempts: int) -> tuple[ClaimState, Marker]:
-    """Return the state of a file, and its marker: waiting or new poison, the one to write.
+    """Return the state of a file, and its marker, a new one if one has to be written.
 
-    A file that is done stays done, even if it is overwritten. A failed file that has changed since
-    starts again: it was incomplete, or was repaired.
+    That is so if the file may be claimed (waiting) or has just become poison. A file that is done
+    stays done, even if it is overwritten. A failed file that has changed since starts again: it was
+    incomplete, or was repaired.
 
     Args:
         marker: Marker of the file; None if it does not exist.

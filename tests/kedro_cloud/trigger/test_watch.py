@@ -53,21 +53,6 @@ def test_an_overwritten_file_stays_done(watched):
     assert watched.work.started == {"a.mp4": 1}
 
 
-def test_a_failing_file_becomes_poison_and_others_are_processed(watched):
-    for name in ("a.mp4", "bad.mp4", "c.mp4"):
-        watched.location.put(name)
-    watcher = watched.watcher(max_concurrent_runs=1)
-    watcher.run(True, (), print)  # ends when nothing is left
-    expected = {"a.mp4": "done", "bad.mp4": "poison", "c.mp4": "done"}
-    assert states(watcher) == expected
-    assert watched.work.started == {"a.mp4": 1, "bad.mp4": 3, "c.mp4": 1}
-    assert message_of(watcher, "bad.mp4") == "bad.mp4: no video"
-    marker = watched.location.marker("bad.mp4")
-    assert (marker.state, marker.attempts, marker.reason) == ("poison", 3, "bad.mp4: no video")
-    assert watched.finish() == expected
-    assert watched.work.started["bad.mp4"] == 3
-
-
 def test_a_failed_file_is_retried_after_its_backoff_or_when_it_is_replaced(watched):
     watched.location.put("bad.mp4")
     watcher = watched.watcher()
