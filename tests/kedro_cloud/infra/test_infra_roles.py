@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from bicep_functions import SUBSCRIPTION, identity_of
+from bicep_functions import SUBSCRIPTION
 from deployed import ENVIRONMENTS, INFRA, of_type, resources
 
 NAMES = {
@@ -96,15 +96,6 @@ def test_each_assignment_has_a_reason(environment):
     assert [reason for reason in reasons if len(reason.split()) < 5] == []
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_workspace_gets_no_roles_as_azure_ml_assigns_them(environment):
-    given = [
-        each.body["properties"]["principalId"]
-        for each in of_type(resources(environment), "roleAssignments")
-    ]
-    assert not [each for each in given if "MachineLearningServices" in each]
-
-
 def test_role_ids_match_their_names():
     ids = json.loads((INFRA / "roles.json").read_text())
     assert set(ids.values()) == set(NAMES)
@@ -128,7 +119,3 @@ def test_the_triggers_role_changes_only_jobs():
         assert not action.endswith("/delete")
         kind = action.split("/")[2]
         assert not (kind in ("models", "computes", "batchEndpoints") and action.endswith("/write"))
-
-
-def test_ids_have_as_many_names_as_types():
-    assert identity_of("M.S/a/b", "x/y").endswith("/providers/M.S/a/x/b/y")

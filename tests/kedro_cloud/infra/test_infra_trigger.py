@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 import trigger_world
 from kedro_cloud.trigger import protocol
-from kedro_cloud.trigger.protocol import Marker
-from logic_app import NOW
 from trigger_world import PARAMETERS, WORKFLOW, World, actions_in
 
 ACTIONS = list(actions_in(WORKFLOW["actions"]))
@@ -39,17 +37,6 @@ def test_a_new_video_is_started_once_and_its_marker_tells_how_it_ended(world):
     assert marker["state"] == "done"
     assert marker["job"] in world.started
     assert world.messages == []
-
-
-def test_the_watcher_of_this_project_understands_its_markers(world):
-    world.upload("film.mp4")
-    world.run()
-    marker = Marker.from_bytes(json.dumps(world.marker("film.mp4")).encode())
-    assert marker is not None
-    assert marker.state == "done"
-    assert marker.file == "abfs://videos/film.mp4"
-    assert marker.until is None
-    assert marker.to_bytes().decode().count(NOW) == 1
 
 
 def test_nothing_happens_where_nothing_is_new(world):

@@ -72,12 +72,6 @@ def workspace(version="2026-05-15-preview", **properties):
     return Resource("Microsoft.MachineLearningServices/workspaces", version, "quartet", body)
 
 
-def registry(version, **properties):
-    body = {"name": "quartet", "location": "westeurope", "sku": {"name": "Standard"}}
-    body["properties"] = properties
-    return Resource("Microsoft.ContainerRegistry/registries", version, "quartet", body)
-
-
 def storage(name="quartetdata", **properties):
     body = {"name": name, "location": "westeurope", "kind": "StorageV2", "sku": {"name": "Any"}}
     body["properties"] = properties
@@ -90,10 +84,6 @@ def storage(name="quartetdata", **properties):
         (
             workspace("2026-05-01", allowRoleAssignmentOnRG=False),
             "properties.allowRoleAssignmentOnRG: unknown property",
-        ),
-        (
-            registry("2023-07-01", anonymousPullEnabled=False),
-            "properties.anonymousPullEnabled: unknown property",
         ),
         (workspace(systemDatastoresAuthMode="identity"), "expected one of AccessKey, Identity"),
         (workspace(workspaceId="1"), "properties.workspaceId: read-only"),
