@@ -13,9 +13,8 @@ from kedro_cloud.hooks import HOOKS as PLUGIN_HOOKS
 from kedro_cloud.jobs.hooks import STEP
 from kedro_cloud.provisioning.environment import image_reference
 from quartet.datasets.atomic import AtomicLocalFileSystem
-from quartet.framework.config_loader import ConfigLoader
+from quartet.framework.config_loader import ConfigLoader, name_experiment
 from quartet.framework.context import Context
-from quartet.framework.experiments import name_experiment
 from quartet.framework.hooks import (
     DistributedHooks,
     ErrorContextHooks,
@@ -28,12 +27,7 @@ from quartet.framework.hooks import (
     TrackingHooks,
 )
 from quartet.framework.plugins import defer_heavy_plugins
-from quartet.framework.quiet import (
-    quiet_kedro_mlflow,
-    quiet_mlflow_database,
-    quiet_runners,
-    quiet_servers,
-)
+from quartet.framework.quiet import quiet_libraries
 from quartet.pipeline_registry import SAMPLE_RUN, SCENARIOS
 
 # By default OpenMP's threads spin while they wait. Next to another busy process each parallel
@@ -56,10 +50,7 @@ fsspec.register_implementation("file", AtomicLocalFileSystem, clobber=True)
 # Where the project is not installed, as on a cluster, Kedro calls none of its entry points, so
 # heavy plugins are deferred here.
 defer_heavy_plugins()
-quiet_kedro_mlflow()
-quiet_mlflow_database()
-quiet_runners()
-quiet_servers()
+quiet_libraries()
 
 CONTEXT_CLASS = Context
 

@@ -1,11 +1,12 @@
-"""Provide Kedro's configuration loader, with the name of the data set in `globals.yml`.
+"""Provide Kedro's configuration loader, and names that depend on the data set and the pipelines.
 
-Errors name the file, which Kedro's own often do not.
+Errors of the loader name the file, which Kedro's own often do not.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from kedro.config import MissingConfigException, OmegaConfigLoader
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 
 from kedro_cloud.core.config import folders
 from kedro_cloud.core.config_files import find_fault
+from quartet.compat import requested_pipelines
 
 PARAMETER = "dataset_name"
 """Runtime parameter with the name of the data set, and the resolver that inserts it."""
@@ -70,3 +72,15 @@ def get_dataset_name(runtime_params: dict[str, Any] | None) -> str:
             f"40 characters (given: {name!r}); choose another name"
         )
     return name
+
+
+def name_experiment(scenarios: Mapping[str, str], project: str) -> str:
+    """Return the MLflow experiment of a run: `PROJECT-SCENARIO`, or `PROJECT` alone.
+
+    Args:
+        scenarios: Scenario by pipeline.
+        project: Name of the experiment of runs of several scenarios or of none.
+    """
+    found = {scenarios.get(pipeline) for pipeline in requested_pipelines()}
+    (scenario,) = found if len(found) == 1 else (None,)
+    return f"{project}-{scenario}" if scenario else project

@@ -1,58 +1,45 @@
-"""Silence warnings for developers of libraries, on which users of the project cannot act."""
+"""Silence messages for developers of libraries, on which users of the project cannot act."""
 
 from __future__ import annotations
 
 import logging
 import os
 
+_USELESS = (
+    # MLflow, of a class of kedro-mlflow. MLflow's own warning filter overrides all others, so
+    # Python's warnings are logged: a filter of the logger still applies.
+    "Add type hints to the `predict` method",
+    # Kedro's runners, of a failed run: what failed, fails again until it is fixed.
+    "No nodes ran. Repeat the previous command",
+)
+"""Parts of the messages to drop."""
+_LOGGERS = (
+    "py.warnings",
+    "kedro.runner.sequential_runner",
+    "kedro.runner.parallel_runner",
+    "kedro.runner.thread_runner",
+    "quartet.framework.rank_runner",
+)
 _SERVER_FILTERS = (
     "ignore:ORJSONResponse is deprecated",  # FastAPI, to Kedro-Viz
     "ignore:starlette.middleware.wsgi is deprecated",  # Starlette, to MLflow
 )
-_RUNNERS = [f"kedro.runner.{kind}_runner" for kind in ("sequential", "parallel", "thread")] + [
-    "quartet.framework.rank_runner"
-]
-_USELESS_ADVICE = "No nodes ran. Repeat the previous command"
-_MLFLOW_DATABASE = "mlflow.store.db.utils"
-_KEDRO_MLFLOW_WARNING = "Add type hints to the `predict` method"
 
 
-def quiet_servers() -> None:
-    """Ignore deprecation warnings in the servers of Kedro-Viz and MLflow.
-
-    The servers are separate processes that import these libraries before the project, so the
-    filters are passed in `PYTHONWARNINGS`.
-    """
+def quiet_libraries() -> None:
+    """Drop the messages, in this process and in the servers of Kedro-Viz and MLflow."""
+    logging.captureWarnings(True)
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_is_useful)
+    # MLflow logs tracebacks of database errors, and raises the same errors.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    # The servers are processes that import these libraries before the project.
     filters = os.environ.get("PYTHONWARNINGS", "")
     missing = [each for each in _SERVER_FILTERS if each not in filters]
     if missing:
         os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (filters, *missing)))
 
 
-def quiet_kedro_mlflow() -> None:
-    """Send Python's warnings to the log, except MLflow's about a class of kedro-mlflow.
-
-    MLflow raises that warning under its own warning filter, which overrides all others; a filter
-    on the logger still applies.
-    """
-    logging.captureWarnings(True)
-    logging.getLogger("py.warnings").addFilter(_is_relevant)
-
-
-def quiet_mlflow_database() -> None:
-    """Drop MLflow's tracebacks of database errors: it raises the same errors."""
-    logging.getLogger(_MLFLOW_DATABASE).setLevel(logging.CRITICAL)
-
-
-def quiet_runners() -> None:
-    """Drop Kedro's advice to repeat the command: what failed, fails again until it is fixed."""
-    for name in _RUNNERS:
-        logging.getLogger(name).addFilter(_is_useful)
-
-
 def _is_useful(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_USELESS_ADVICE)
-
-
-def _is_relevant(record: logging.LogRecord) -> bool:
-    return _KEDRO_MLFLOW_WARNING not in record.getMessage()
+    message = record.getMessage()
+    return not any(text in message for text in _USELESS)

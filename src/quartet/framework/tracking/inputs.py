@@ -6,12 +6,9 @@ import hashlib
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kedro_cloud.compat import dataset_file
-
-if TYPE_CHECKING:
-    pass
 
 MAX_BYTES = 2**28
 """Most bytes of a file or folder whose content is hashed: half a second."""
