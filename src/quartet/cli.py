@@ -26,27 +26,19 @@ def cli() -> None:
     """Commands of this project."""
 
 
+@paused_garbage_collection()
 def _run(**options: Any) -> Any:
-    with paused_garbage_collection():
-        return _tracked_run(**options)
-
-
-def _tracked_run(**options: Any) -> Any:
     if ranks.size() > 1:
         extras.check_installed("a run with several MPI ranks", "mpi4py")
-        options["runner"] = _choose_rank_runner(options.get("runner"))
+        if requested := options.get("runner"):
+            raise ValueError(f"MPI ranks need their own runner; remove --runner {requested}")
+        options["runner"] = "quartet.framework.rank_runner.RankRunner"
     assert kedro_run.callback is not None
     try:
         return kedro_run.callback(**options)
     except KeyboardInterrupt:
         _end_tracked_runs()
         raise
-
-
-def _choose_rank_runner(requested: str | None) -> str:
-    if requested is not None:
-        raise ValueError(f"MPI ranks need their own runner; remove --runner {requested}")
-    return "quartet.framework.rank_runner.RankRunner"
 
 
 def _end_tracked_runs() -> None:
@@ -136,7 +128,6 @@ _PAGE_OPTIONS = {
     "theme.primaryColor": "#e8590c",
 }
 """Options of Streamlit; nothing listens beyond this machine, and nothing is sent from it."""
-_PORTS = click.IntRange(1, 65535)
 
 
 @cli.command(name="try")

@@ -14,13 +14,8 @@ import yaml
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KINDS = ("parameters", "catalog", "credentials", "globals", "mlflow")
 _SUFFIXES = {".yml", ".yaml", ".json"}
-_EXAMPLES = {
-    "parameters": "its parameters, as in `name: value`",
-    "catalog": "a dataset, with `type` and `filepath`",
-    "credentials": "credentials, as in `name: value`",
-    "globals": "entries such as `name: value`",
-    "mlflow": "its settings, as in `name: value`",
-}
+_ENTRIES = "a mapping of entries, as in `name: value`"
+_DATASET = "a mapping of a dataset, with `type` and `filepath`"
 _NAMES = {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}
 
 
@@ -50,8 +45,7 @@ def check_types(conf_source: Path, base_env: str, env: str) -> None:
         if content is None:
             continue
         if not isinstance(content, Mapping):
-            example = f"a mapping of {_EXAMPLES['globals']}"
-            raise ValueError(_format_error(path, "", content, example))
+            raise ValueError(_format_error(path, "", content, _ENTRIES))
         for key, value in content.items():
             _check_entry(path, kind, str(key), value, base[kind].get(key))
             if kind == "parameters" and value != base[kind].get(key):
@@ -66,7 +60,8 @@ def _check_entry(path: Path, kind: str, key: str, value: Any, expected: Any) -> 
         kind in {"catalog", "credentials"} and not key.startswith("_")
     )
     if needs_mapping and not isinstance(value, Mapping):
-        raise ValueError(_format_error(path, key, value, f"a mapping of {_EXAMPLES[kind]}"))
+        example = _DATASET if kind == "catalog" else _ENTRIES
+        raise ValueError(_format_error(path, key, value, example))
     if kind == "globals" and isinstance(value, Mapping | list) and isinstance(expected, str):
         raise ValueError(_format_error(path, key, value, "text"))
     if kind == "parameters":
@@ -79,8 +74,7 @@ def _check_parameters(path: Path, key: str, value: Any, expected: Any) -> None:
     Other values may take the place of a mapping, such as a number that of a range.
     """
     if isinstance(value, list) and isinstance(expected, Mapping):
-        example = f"a mapping of {_EXAMPLES['parameters']}"
-        raise ValueError(_format_error(path, key, value, example))
+        raise ValueError(_format_error(path, key, value, _ENTRIES))
     if isinstance(value, Mapping) and isinstance(expected, list):
         raise ValueError(_format_error(path, key, value, "values, as in `[1, 2]`"))
     if isinstance(value, Mapping) and isinstance(expected, Mapping):

@@ -33,7 +33,7 @@ def write(path: Path, text: str | bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("parameters.yml", "faq: [1]", "'faq' is a list, expected a mapping of its parameters"),
+        ("parameters.yml", "faq: [1]", "'faq' is a list, expected a mapping of entries"),
         ("parameters.yml", "faq:", "'faq' is nothing, expected a mapping"),
         ("x/parameters.yml", "faq: {trees: [1]}", "'faq.trees' is a list, expected a mapping"),
         ("parameters.yml", "faq: {ngrams: {a: 1}}", "'faq.ngrams' is a mapping, expected values"),
@@ -46,9 +46,9 @@ def write(path: Path, text: str | bytes) -> None:
             "new: q.csv",
             "'new' is text, expected a mapping of a dataset, with `type`",
         ),
-        ("credentials.yml", "database: text", "'database' is text, expected a mapping of cred"),
+        ("credentials.yml", "database: text", "'database' is text, expected a mapping of entr"),
         ("globals.yml", "raw: [a]", "'raw' is a list, expected text"),
-        ("mlflow.yml", "server: text", "'server' is text, expected a mapping of its settings"),
+        ("mlflow.yml", "server: text", "'server' is text, expected a mapping of entries"),
     ],
 )
 def test_wrong_type_is_named_with_file_and_key(conf: Path, name, text, message) -> None:

@@ -21,8 +21,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -156,10 +158,8 @@ class SummaryHooks(NodeStartHooks):
 
     def _expand(self, names: Iterable[str]) -> list[str]:
         """Replace `__default__` by its pipelines, and remove duplicates."""
-        expanded: dict[str, None] = {}
-        for name in names:
-            expanded.update(dict.fromkeys(self._default_pipelines if name == _DEFAULT else [name]))
-        return list(expanded)
+        expanded = ([name] if name != _DEFAULT else self._default_pipelines for name in names)
+        return list(dict.fromkeys(chain.from_iterable(expanded)))
 
     @staticmethod
     def _section(
@@ -245,27 +245,24 @@ class _Section:
     def location_rows(self) -> list[tuple[str, str]]:
         """Return what was saved, and its location."""
         rows = [("choice", choice) for choice in self._choices()]
-        rows += [("model", self._model(name, *release)) for name, release in self._releases()]
+        rows += [("model", model) for model in self._models()]
         rows += [("result", location) for location in self._results()]
-        if self.metrics is not None and (location := self._location(self.name + METRICS)):
-            rows.append(("metrics", location))
+        rows += [("metrics", location) for location in self._metrics_locations()]
         return rows + self._figure_rows()
 
     def table_row(self) -> Row:
         """Return the row of the table of pipelines."""
         baselines = self._labelled("baselines")
         strongest = max(baselines, key=lambda label: baselines[label][1], default=None)
-        look = self._results()
-        if self.metrics is not None and (location := self._location(self.name + METRICS)):
-            look.append(location.rpartition("/")[0])
-        models = [self._model(name, *release) for name, release in self._releases()]
+        folders = [location.rpartition("/")[0] for location in self._metrics_locations()]
+        outputs = ", ".join(self._results() + folders)
         cells = (
             self.name,
             ", ".join(self._format_found(*each) for each in self._labelled("found").items()),
             f"{strongest} {format_metric(*baselines[strongest])}" if strongest else "-",
             format_duration(self.seconds),
         )
-        return cells, [*self._choices(), *models, *([f"see {', '.join(look)}"] if look else [])]
+        return cells, [*self._choices(), *self._models(), *([f"see {outputs}"] if outputs else [])]
 
     def _labelled(self, kind: Literal["found", "baselines"]) -> dict[str, tuple[str, float]]:
         """Return name and value of the declared metrics that this run saved, by label."""
@@ -293,14 +290,17 @@ class _Section:
             for location in self._result_locations(name)
         ]
 
-    def _releases(self) -> list[tuple[str, tuple[bool, str]]]:
-        return [(name, data) for name, data in self.saved.items() if isinstance(data, tuple)]
-
-    def _model(self, name: str, approved: bool, reason: str) -> str:
-        dataset: Any = self.catalog.get(name)
-        version = getattr(dataset, "saved_version", None)
-        outcome = f"version {version}" if approved else "no new version"
-        return f"{getattr(dataset, 'model_name', name)}, {outcome} ({reason})"
+    def _models(self) -> list[str]:
+        """Return name and version of the models that were registered or refused, and why."""
+        found = []
+        for name, data in self.saved.items():
+            if isinstance(data, tuple):
+                approved, reason = data
+                dataset: Any = self.catalog.get(name)
+                version = getattr(dataset, "saved_version", None)
+                outcome = f"version {version}" if approved else "no new version"
+                found.append(f"{getattr(dataset, 'model_name', name)}, {outcome} ({reason})")
+        return found
 
     def _result_locations(self, name: str) -> list[str]:
         """Return the `places` that a result lists, or else its own location."""
@@ -311,13 +311,15 @@ class _Section:
         location = self._location(name)
         return [location] if location else []
 
+    def _metrics_locations(self) -> list[str]:
+        """Return the location of the metrics, if this run saved them in a file."""
+        location = self._location(self.name + METRICS) if self.metrics is not None else None
+        return [location] if location else []
+
     def _figure_rows(self) -> list[tuple[str, str]]:
         locations = [location for name in self.saved if (location := self._location(name))]
         figures = [path for path in locations if PurePosixPath(path).suffix in _FIGURE_SUFFIXES]
-        folders: dict[str, int] = {}
-        for path in figures:
-            folder = path.rpartition("/")[0] or "."
-            folders[folder] = folders.get(folder, 0) + 1
+        folders = Counter(path.rpartition("/")[0] or "." for path in figures)
         return [("figures", f"{count} in {folder}") for folder, count in folders.items()]
 
     def _location(self, name: str) -> str | None:
