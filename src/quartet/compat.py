@@ -1,4 +1,4 @@
-"""Reach private names of the libraries, each where no public name does the same.
+"""Access private names of the libraries, each where no public name does the same.
 
 As `kedro_cloud.compat`, which has those that both packages need; sciences import neither.
 """
@@ -51,13 +51,13 @@ def requested_pipelines() -> list[str]:
 def has_project(commands: Any) -> bool:
     """Return whether Kedro's commands were started within a project.
 
-    kedro 1.7: `KedroCLI` has no public attribute for it, and a second look imports the project.
+    kedro 1.7: `KedroCLI` has no public attribute for it, and public functions import the project.
     """
     return commands._metadata is not None
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is slow to import when it is asked for.
+    """Import what is slow to import only when it is used.
 
     optuna 5.0: its callbacks recognise storages with heartbeats by this base class.
     """

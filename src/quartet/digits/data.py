@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -63,13 +63,7 @@ def pair_digits(
     Raises:
         ValueError: The lengths differ, a label is not a digit, or the set is empty.
     """
-    if len(images) != len(labels):
-        raise ValueError(
-            f"{name} set: found {len(images)} images but {len(labels)} labels; "
-            "take both files from the same source"
-        )
-    if len(labels) == 0:
-        raise ValueError(f"{name} set: found no images; at least one is required")
+    check_lengths(images, labels, name)
     if classes is not None:
         return Digits(images=images, labels=labels, classes=classes)
     if labels.max() >= CLASSES:
@@ -79,6 +73,21 @@ def pair_digits(
             "correct the labels file"
         )
     return Digits(images=images, labels=labels)
+
+
+def check_lengths(images: Sized, labels: Sized, name: str) -> None:
+    """Check that there are images, and as many labels; `name` is that of the set in messages.
+
+    Raises:
+        ValueError: The lengths differ, or the set is empty.
+    """
+    if len(images) != len(labels):
+        raise ValueError(
+            f"{name} set: found {len(images)} images but {len(labels)} labels; "
+            "take both files from the same source"
+        )
+    if len(labels) == 0:
+        raise ValueError(f"{name} set: found no images; at least one is required")
 
 
 def compute_checksum(digits: Digits) -> str:

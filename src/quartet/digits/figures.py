@@ -156,17 +156,17 @@ def plot_confusion_matrix(
     """
     errors = confusion - np.diag(np.diag(confusion))
     heading = f"{title}: {errors.sum():,} errors in {confusion.sum():,} test images"
-    figure, axis = _matrix(errors, heading, names)
+    figure, axis = _draw_matrix(errors, heading, names)
     _write_cells(axis, confusion, errors, str)
     return figure
 
 
 def plot_error_rates(rates: NDArray[np.float64], title: str, names: Sequence[str] = ()) -> Figure:
-    """Plot the result of `evaluation.error_rates`, shape (classes, classes); say if all are 0."""
+    """Plot the result of `evaluation.error_rates`, or state that all are 0."""
     heading = f"{title}: errors in percent of the actual digit's test images"
     if not rates.any():
         return _plot_message(heading, "no errors")
-    figure, axis = _matrix(rates, heading, names)
+    figure, axis = _draw_matrix(rates, heading, names)
     _write_cells(axis, rates, rates, lambda rate: f"{100 * rate:.2g}")
     return figure
 
@@ -197,7 +197,7 @@ def _write_cells(
         )
 
 
-def _matrix(values: NDArray[Any], title: str, names: Sequence[str]) -> tuple[Figure, Any]:
+def _draw_matrix(values: NDArray[Any], title: str, names: Sequence[str]) -> tuple[Figure, Any]:
     """Plot a matrix in shades of orange; cells of 0 are white."""
     side = _scale_side(8, len(values))
     figure = Figure(figsize=(side, side - 1.5), layout="constrained")
@@ -219,10 +219,11 @@ def _scale_side(side: float, classes: int) -> float:
 
 
 def _name_ticks(axis: Any, names: Sequence[str], rotation: int) -> None:
-    """Write the names of classes at the ticks; long ones are cut, and none is a formula."""
+    """Write the names of classes at the ticks: long ones cut, and short ones not rotated."""
     shown = list(map(shorten_name, names))
-    turned = rotation if max(map(len, shown)) > 2 else 0
-    axis.set_ticklabels(shown, rotation=turned, parse_math=False)
+    if max(map(len, shown)) <= 2:
+        rotation = 0
+    axis.set_ticklabels(shown, rotation=rotation, parse_math=False)
 
 
 def shorten_name(name: str) -> str:

@@ -71,15 +71,16 @@ def fit(
     """
     start = time.perf_counter()
     problem = _Problem(digits)
-    scales = {strength: problem.preconditioner(strength) for strength in strengths}
-    first = (
+    # The optimisers minimise over z, with weights = preconditioner @ z.
+    preconditioners = {strength: problem.preconditioner(strength) for strength in strengths}
+    initial = (
         torch.zeros(problem.features, problem.classes, dtype=torch.float64)
         if start_from is None
         else _stack(start_from)
     )
     optimisers = {
-        strength: LBFGS(torch.linalg.solve(scale, first).numpy().ravel(), tolerance)
-        for strength, scale in scales.items()
+        strength: LBFGS(torch.linalg.solve(preconditioner, initial).numpy().ravel(), tolerance)
+        for strength, preconditioner in preconditioners.items()
     }
     fits: dict[float, Fit] = {}
     with tqdm(
@@ -90,7 +91,7 @@ def fit(
         delay=2,
         miniters=0,
     ) as bar:
-        passes = _run_passes(problem, scales, optimisers, max_passes, start)
+        passes = _run_passes(problem, preconditioners, optimisers, max_passes, start)
         for count, finished in enumerate(passes, 1):
             for result in finished:
                 fits[result.strength] = result
@@ -102,26 +103,26 @@ def fit(
 
 def _run_passes(
     problem: _Problem,
-    scales: Mapping[float, torch.Tensor],
+    preconditioners: Mapping[float, torch.Tensor],
     optimisers: Mapping[float, LBFGS],
     max_passes: int,
     start: float,
 ) -> Iterator[list[Fit]]:
     """Yield the fits that finish with each pass over the images, until all have finished."""
-    active = list(scales)
+    active = list(preconditioners)
     while active:
         weights = [
-            scales[strength] @ problem.to_matrix(optimisers[strength].ask()) for strength in active
+            preconditioners[strength] @ problem.to_matrix(optimisers[strength].ask())
+            for strength in active
         ]
         losses, gradients = problem.losses(weights)
         finished = []
         for strength, weight, loss, gradient in zip(
             active, weights, losses, gradients, strict=True
         ):
-            optimiser = optimisers[strength]
+            optimiser, preconditioner = optimisers[strength], preconditioners[strength]
             penalty, penalty_gradient = problem.penalty(weight, strength)
-            preconditioned = scales[strength] @ (gradient + penalty_gradient)
-            optimiser.tell(float(loss) + penalty, preconditioned.numpy().ravel())
+            optimiser.tell(loss + penalty, (preconditioner @ (gradient + penalty_gradient)).ravel())
             if optimiser.finished or optimiser.evaluations >= max_passes:
                 if not optimiser.finished:
                     warnings.warn(
@@ -129,7 +130,7 @@ def _run_passes(
                         "passes; increase max_passes or tolerance",
                         stacklevel=3,
                     )
-                best = scales[strength] @ problem.to_matrix(optimiser.point)
+                best = preconditioner @ optimiser.point.reshape(-1, problem.classes)
                 seconds = time.perf_counter() - start
                 finished.append(Fit(strength, _split(best), optimiser.evaluations, seconds))
         done = {result.strength for result in finished}
@@ -149,11 +150,7 @@ def predict_proba(weights: Weights, images: Images) -> NDArray[np.float32]:
 
 
 class _Problem:
-    """The loss on a data set: images with a column of ones, and labels.
-
-    Its products are all PyTorch's: the threads of NumPy's library would keep the cores busy
-    between them, which makes a sweep on two cores half as fast.
-    """
+    """The loss on a data set: images with a column of ones, and labels."""
 
     def __init__(self, digits: Digits) -> None:
         pixels = _scale_pixels(digits["images"])
@@ -161,30 +158,28 @@ class _Problem:
         self._labels = torch.from_numpy(digits["labels"].astype(np.int64))
         self.classes = len(list_classes(digits))
         self.size, self.features = self._images.shape
-        moments = (self._images.T @ self._images).double() / self.size
-        self._moments, self._axes = torch.linalg.eigh(moments)
+        moments = (self._images.T @ self._images).double().numpy() / self.size
+        self._moments, self._axes = np.linalg.eigh(moments)
 
-    def to_matrix(self, vector: NDArray[np.float64]) -> torch.Tensor:
-        """Return a vector of the optimiser as a matrix of shape (785, classes)."""
-        return torch.from_numpy(vector).view(-1, self.classes)
-
-    def preconditioner(self, strength: float) -> torch.Tensor:
+    def preconditioner(self, strength: float) -> NDArray[np.float64]:
         """Return the inverse square root of the approximate Hessian, shape (785, 785)."""
         hessian = _CURVATURE * self._moments.clip(min=0) + strength / self.size
-        return (self._axes / hessian.sqrt()) @ self._axes.T
+        return (self._axes / np.sqrt(hessian)) @ self._axes.T
 
-    def penalty(self, weights: torch.Tensor, strength: float) -> tuple[float, torch.Tensor]:
+    def penalty(
+        self, weights: NDArray[np.float64], strength: float
+    ) -> tuple[float, NDArray[np.float64]]:
         """Return the L2 penalty and its gradient; intercepts (the last row) are not penalised."""
         gradient = weights * (strength / self.size)
         gradient[-1] = 0
         return 0.5 * float((gradient * weights).sum()), gradient
 
     def losses(
-        self, weights: Sequence[torch.Tensor]
-    ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        self, weights: Sequence[NDArray[np.float64]]
+    ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
         """Return mean log loss and gradient of each weight matrix, shape (785, classes)."""
         count = len(weights)
-        concatenated = torch.cat(list(weights), dim=1).float()
+        concatenated = torch.from_numpy(np.concatenate(weights, axis=1)).float()
         logits = (self._images @ concatenated).view(self.size, count, self.classes)
         log_p = logits - torch.logsumexp(logits, dim=2, keepdim=True)
         labels = self._labels[:, None, None].expand(-1, count, 1)
@@ -193,7 +188,7 @@ class _Problem:
         # The gradient with respect to the logits: probabilities minus the one-hot labels.
         residuals = log_p.exp_().scatter_add_(2, labels, torch.full_like(log_p_label, -1.0))
         gradient = residuals.view(self.size, -1).T @ self._images / self.size
-        return losses, gradient.T.double().chunk(count, dim=1)
+        return losses.numpy(), np.split(gradient.T.double().numpy(), count, axis=1)
 
 
 def _scale_pixels(images: Images) -> torch.Tensor:
@@ -201,12 +196,12 @@ def _scale_pixels(images: Images) -> torch.Tensor:
     return torch.from_numpy(images.reshape(len(images), -1)).float().div_(255)
 
 
-def _stack(weights: Weights) -> torch.Tensor:
-    """Stack the coefficients on the intercepts, float64, shape (785, classes)."""
-    stacked = np.vstack([weights["coefficients"], weights["intercepts"]])
-    return torch.from_numpy(stacked).double()
+def _stack(weights: Weights) -> NDArray[np.float64]:
+    """Stack the coefficients on the intercepts, shape (785, classes)."""
+    return np.vstack([weights["coefficients"], weights["intercepts"]]).astype(np.float64)
 
 
-def _split(weights: torch.Tensor) -> Weights:
-    array = weights.float().numpy()
-    return {"coefficients": np.ascontiguousarray(array[:-1]), "intercepts": array[-1].copy()}
+def _split(weights: NDArray[np.float64]) -> Weights:
+    """Return coefficients and intercepts of a matrix of `_stack`, as float32."""
+    weights = weights.astype(np.float32)
+    return {"coefficients": np.ascontiguousarray(weights[:-1]), "intercepts": weights[-1].copy()}

@@ -23,6 +23,7 @@ from quartet.digits.data import (
     Classes,
     Digits,
     Images,
+    check_lengths,
     check_testable,
     check_trainable,
     encode_classes,
@@ -40,7 +41,9 @@ RawLabels = NDArray[Any]
 """Shape (n,), or one-hot (n, classes); numbers or text."""
 
 _FAINT = 128
-"""Largest level below which levels are scaled: 0 to 1, or 0 to 16 in scikit-learn's digits."""
+"""If no training level reaches this, all are scaled: from 0 to 1, or scikit-learn's 0 to 16."""
+_LIGHT = 128
+"""Median level of the border from which on the paper is light."""
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue (ITU-R BT.601)."""
 
@@ -68,7 +71,7 @@ def prepare_sets(
     """
     sets = [each for each in (train, test) if each is not None]
     for each in sets:
-        _check_lengths(each)
+        check_lengths(each.images, each.labels, each.name)
     sets = [_drop_unreadable(each) for each in sets]
     levels = _scale_levels([_to_grey(each) for each in sets])
     fitted = [
@@ -80,11 +83,12 @@ def prepare_sets(
         pair_digits(part, codes, each.name, classes)
         for part, codes, each in zip(images, labels, sets, strict=True)
     ]
-    check_trainable(prepared[0])
     if test is None:
-        prepared = [*_hold_out_test(prepared[0], settings)]
-    check_testable(*prepared)
-    return prepared[0], prepared[1]
+        prepared = list(_hold_out_test(prepared[0], settings))
+    train_digits, test_digits = prepared
+    check_trainable(train_digits)
+    check_testable(train_digits, test_digits)
+    return train_digits, test_digits
 
 
 def encode_labels(
@@ -118,16 +122,6 @@ def encode_labels(
     index = {text: code for code, text in enumerate(found)}
     codes = [np.array([index[text] for text in part.tolist()], np.uint8) for part in texts]
     return codes, encode_classes(found)
-
-
-def _check_lengths(part: RawSet) -> None:
-    if len(part.images) != len(part.labels):
-        raise ValueError(
-            f"{part.name} set: found {len(part.images)} images but {len(part.labels)} labels; "
-            "take both files from the same source"
-        )
-    if len(part.labels) == 0:
-        raise ValueError(f"{part.name} set: found no images; at least one is required")
 
 
 def _drop_unreadable(part: RawSet) -> RawSet:
@@ -178,14 +172,14 @@ def _scale_levels(
     if factor != 1:
         logger.info("Scaled grey levels from 0 to %g to 0 to 255", largest)
     return [
-        _to_bytes(part, factor)
+        _to_uint8(part, factor)
         if isinstance(part, np.ndarray)
-        else [_to_bytes(picture, factor) for picture in part]
+        else [_to_uint8(picture, factor) for picture in part]
         for part in sets
     ]
 
 
-def _to_bytes(levels: NDArray[Any], factor: float) -> NDArray[np.uint8]:
+def _to_uint8(levels: NDArray[Any], factor: float) -> NDArray[np.uint8]:
     if levels.dtype == np.uint8 and factor == 1:
         return levels
     low, high = float(levels.min()) * factor, float(levels.max()) * factor
@@ -236,7 +230,7 @@ def _list_border(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _invert_paper(sets: list[Images], invert: bool | None) -> list[Images]:
     """Invert both sets if the paper is light; a null `invert` decides by the training border."""
     if invert is None:
-        invert = bool(np.median(_list_border(sets[0])) >= _FAINT)
+        invert = bool(np.median(_list_border(sets[0])) >= _LIGHT)
         if invert:
             logger.info("Inverted the images, whose border is light: ink is 255, paper 0")
     return [255 - part for part in sets] if invert else sets
@@ -252,7 +246,6 @@ def _hold_out_test(digits: Digits, settings: ImagePreparation) -> tuple[Digits, 
         f"{len(digits['labels']):,}",
         settings.test_fraction,
     )
-    check_trainable(train)
     return train, test
 
 

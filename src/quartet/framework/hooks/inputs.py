@@ -42,6 +42,7 @@ class InputHooks:
             # Rank 0 checks for all. The runner of a step replaces its inputs by what the job
             # mounts. Nodes with outputs may not run.
             return
+        # Models last: no model was trained on a path that does not exist.
         for name in sorted(pipeline.inputs(), key=lambda name: (_is_model(name, catalog), name)):
             if name not in catalog:
                 raise ValueError(
@@ -56,7 +57,7 @@ class InputHooks:
 
 
 def _is_model(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:
-    """Return whether an input is a registered model, which is compared with data that exist."""
+    """Return whether an input is a registered model."""
     return name in catalog and hasattr(catalog.get(name), "model_name")
 
 

@@ -94,18 +94,20 @@ def _check_tracking(tracking: Mapping[str, Any], loader: Any) -> None:
 
 
 def _check_parameters(context: KedroContext) -> None:
+    """Raise if a runtime parameter is in neither parameters nor catalogs, with the closest name."""
     loader: Any = context.config_loader
     given = loader.runtime_params
     if not given:
         return
     # The name is kept, as the last loader provides `${globals:…}` to the others of the process.
     kept = {key: value for key, value in given.items() if key == config_loader.PARAMETER}
-    plain = type(loader)(
+    without_given = type(loader)(
         str(loader.conf_source), env=loader.env, runtime_params=kept, **settings.CONFIG_LOADER_ARGS
     )
-    known = set(_paths(plain["parameters"])) | _catalog_parameters(Path(loader.conf_source))
+    known = set(_list_names(without_given["parameters"]))
+    known |= _catalog_parameters(Path(loader.conf_source))
     known.add(config_loader.PARAMETER)
-    for name in _paths(given, leaves_only=True):
+    for name in _list_names(given, leaves_only=True):
         if name not in known:
             close = difflib.get_close_matches(name, sorted(known), n=1)
             hint = (
@@ -116,13 +118,13 @@ def _check_parameters(context: KedroContext) -> None:
             raise ValueError(f"parameter '{name}' does not exist; {hint}")
 
 
-def _paths(tree: Mapping[str, Any], leaves_only: bool = False) -> Iterator[str]:
+def _list_names(tree: Mapping[str, Any], leaves_only: bool = False) -> Iterator[str]:
     """Yield the dotted names of all entries of a nested mapping."""
     for key, value in tree.items():
         if not (leaves_only and isinstance(value, Mapping) and value):
             yield key
         if isinstance(value, Mapping):
-            yield from (f"{key}.{rest}" for rest in _paths(value, leaves_only))
+            yield from (f"{key}.{rest}" for rest in _list_names(value, leaves_only))
 
 
 def _catalog_parameters(conf_source: Path) -> set[str]:
