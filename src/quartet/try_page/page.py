@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from quartet.try_page import (
-    digits,
-    questions,
-    sensors,
-    style,
-)
+from quartet.try_page import digits, questions, sensors, style
 
 # Without an icon of its own, Streamlit would load that of each page from the network.
 _ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _PREFIX = "quartet_try_"
 """Start of the names of temporary folders, which messages do not show."""
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|\$(?=\{)")
-"""Control characters, halves of characters, and the start of an interpolation."""
+"""Control characters, lone surrogates, and the start of an interpolation by OmegaConf."""
 _LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
 _NAME_BYTES = 200
 """Maximum length of a name, of which the end with the suffix is kept."""

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from quartet.faq.matcher import Matcher
 
 _MATCHES = 5
+"""Number of answered questions that are shown."""
 _EXAMPLES = 3
+"""Number of questions that are offered as examples: the shortest ones."""
 _LABEL_CHARACTERS = 60
 _MIN_SHARE = 0.05
-"""Least share in the similarity of a word that is shown."""
+"""Minimum share of a word in the similarity; words with less are not shown."""
 _SHOWN_CHARACTERS = 400
 """Characters of a text on the page; the answer is shown completely."""
 

@@ -30,10 +30,10 @@ _COLUMNS = {"time": "TS", "device": "Device", "sensor": "Sensor", "value": "Valu
 """Default names of the columns."""
 _ALARM_COLOR = "#e03131"
 _AXIS_PIXELS = 45
-"""Least width of the vertical axes, so that both charts have the same times below each other."""
+"""Minimum width of the vertical axes, so that the times of both charts are aligned."""
 _KEYS = ["device", "sensor", "window_end"]
 _MAX_READINGS = 10_000_000
-"""Most rows of a table, which are in memory; a compressed file of 100 MB may have a billion."""
+"""Maximum rows of a table: all are in memory, and a compressed file of 100 MB may have billions."""
 
 
 class _Scored(NamedTuple):
@@ -179,13 +179,13 @@ def _explain_empty(name: str, found: pd.DataFrame, models: Any) -> str:
 def _show_scores(scored: _Scored) -> None:
     windows = scored.windows
     alarms = int(windows["anomaly"].sum())
-    figures = {
+    totals = {
         "Readings": f"{scored.readings:,}",
         "Windows": f"{len(windows):,}",
         "Alarms": f"{alarms:,}",
         "Alarm rate": f"{alarms / len(windows):.1%}",
     }
-    for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
+    for column, (name, value) in zip(st.columns(len(totals)), totals.items(), strict=True):
         column.metric(name, value)
     if scored.rejected:
         reasons = ", ".join(f"{count:,} × {reason}" for reason, count in scored.rejected.items())
@@ -200,9 +200,9 @@ def _show_scores(scored: _Scored) -> None:
         help="Most alarms first",
     )
     device, sensor = (summary[name][chosen] for name in ("device", "sensor"))
-    one = windows[(windows["device"] == device) & (windows["sensor"] == sensor)]
-    st.altair_chart(_draw_values(one))
-    st.altair_chart(_draw_scores(one))
+    selected = windows[(windows["device"] == device) & (windows["sensor"] == sensor)]
+    st.altair_chart(_draw_values(selected))
+    st.altair_chart(_draw_scores(selected))
     st.caption(
         "Line and area: mean and range of each window. Red: alarms, whose score is below the "
         "threshold (dashed)."

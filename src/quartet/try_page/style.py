@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 _MAX_MEGAPIXELS = 300
-"""Most pixels of all frames together: about 10 s at 1280 × 720."""
-_PREFERRED_STYLES = 2
+"""Maximum pixels of all frames together: about 10 s of video at 1280 × 720."""
+_SELECTED_STYLES = 2
+"""Number of styles that are selected when the page opens."""
 _SHOWN_SIDE = 1200
 """Longest side of the source on the page, pixels."""
 _PLAYED = (".mp4", ".mov")
@@ -56,7 +57,7 @@ def show() -> None:
             "Styles",
             known,
             selection_mode="multi",
-            default=known[:_PREFERRED_STYLES],
+            default=known[:_SELECTED_STYLES],
             format_func=_format_style,
         )
         upload = st.file_uploader("Picture or video")
@@ -67,7 +68,7 @@ def show() -> None:
 
 
 def _list_styles() -> list[str]:
-    """Return the names of the styles beside the one that the catalog loads by default."""
+    """Return the names of the styles in the folder of the catalog's style."""
     entry = open_project().entries["style_weights"]
     return sorted(path.stem for path in Path(entry["filepath"]).parent.glob("*.safetensors"))
 
