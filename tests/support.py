@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -140,14 +141,41 @@ def run_kedro(
     variables = {name: value for name, value in changed.items() if value is not None}
     if not fresh:
         return run_forked(folder, arguments, variables, seconds=GUARD_S)
+    return run_program(
+        sys.executable, "-m", "kedro", *arguments, folder=folder, environment=variables
+    )
+
+
+def run_program(
+    *command: str | Path,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program; the output is captured and the exit code not checked.
+
+    Args:
+        command: The program and its arguments.
+        folder: Where the command is given; by default this process's own.
+        environment: All of its variables; by default those of `clean_environment`.
+        timeout: Seconds after which the program is killed and the test fails; for what may hang.
+    """
     return subprocess.run(
-        [sys.executable, "-m", "kedro", *arguments],
+        command,
         cwd=folder,
-        env=variables,
+        env=clean_environment() if environment is None else environment,
         capture_output=True,
         text=True,
+        timeout=timeout,
         check=False,
     )
+
+
+def read_metrics(folder: Path, pipeline: str, data: str = "data") -> dict[str, Any]:
+    """Return the metrics that a pipeline has saved in a project, below its folder of data."""
+    path = folder / data / f"08_reporting/{pipeline}/metrics.json"
+    metrics: dict[str, Any] = json.loads(path.read_text())
+    return metrics
 
 
 def on_ranks(ranks: int, *arguments: str) -> list[str]:

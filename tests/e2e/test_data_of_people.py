@@ -1,7 +1,6 @@
 """Data as people have it reaches a result: only its path is set, and at most one parameter."""
 
 import gzip
-import json
 import shutil
 import zipfile
 
@@ -13,7 +12,7 @@ from PIL import Image
 from kedro_cloud.core.tracking_database import create_database
 from quartet.digits.data import SIDE
 from quartet.digits.sample import load_bundled_digits
-from support import make_workspace, run_kedro
+from support import make_workspace, read_metrics, run_kedro
 
 pytestmark = pytest.mark.integration
 
@@ -53,8 +52,7 @@ def project(made):
 def run(project, pipeline, parameters):
     result = run_kedro(project, "run", "--pipelines", pipeline, "--params", parameters)
     assert result.returncode == 0, result.stderr
-    metrics = json.loads((project / f"data/08_reporting/{pipeline}/metrics.json").read_text())
-    return metrics, result.stderr + result.stdout
+    return read_metrics(project, pipeline), result.stderr + result.stdout
 
 
 def ask(phrase, thing):

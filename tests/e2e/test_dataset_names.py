@@ -1,7 +1,6 @@
 """A data set of the user leaves the samples alone: files, database, registered models, results."""
 
 import hashlib
-import json
 import shutil
 
 import mlflow
@@ -14,7 +13,7 @@ from quartet.datasets.idx import IDXDataset
 from quartet.datasets.tables import TSVDataset
 from quartet.digits.sample import load_bundled_digits
 from style_inputs import stripes
-from support import QUICK, drop_times, run_kedro
+from support import QUICK, drop_times, read_metrics, run_kedro
 
 pytestmark = pytest.mark.integration
 MODELS = ("mnist_classifier", "FAQ_ranker", "sensor_models")
@@ -79,9 +78,8 @@ def versions(project):
     return {entry.name: int(entry.version) for entry in client.search_model_versions()}
 
 
-def metrics(folder, pipeline):
-    found = json.loads((folder / f"08_reporting/{pipeline}/metrics.json").read_text())
-    return drop_times(found)
+def metrics(folder, pipeline, data="data"):
+    return drop_times(read_metrics(folder, pipeline, data))
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +108,9 @@ def project(trained_workspace, tmp_path_factory):
 
 def test_each_data_set_has_its_own_reports_and_models(project, trained_workspace):
     for pipeline in PIPELINES.split(","):
-        sample = metrics(trained_workspace / "data", pipeline)
-        assert metrics(project / "data", pipeline) == sample
-        assert metrics(project / "data/paint", pipeline) != sample
+        sample = metrics(trained_workspace, pipeline)
+        assert metrics(project, pipeline) == sample
+        assert metrics(project, pipeline, "data/paint") != sample
     expected = dict.fromkeys(MODELS, 1) | {f"{name}_paint": 1 for name in MODELS}
     assert versions(project) == expected
     assert (project / "data/paint/03_primary/sensors/sensors.db").is_file()
@@ -156,8 +154,8 @@ def test_samples_give_the_same_results_after_another_data_set(project, trained_w
     # The scoring has no new windows.
     done = run_kedro(project, "run", "--pipelines", "faq_matching,anomaly_scoring")
     assert done.returncode == 0, done.stderr
-    expected = metrics(trained_workspace / "data", "faq_matching")
-    assert metrics(project / "data", "faq_matching") == expected
+    expected = metrics(trained_workspace, "faq_matching")
+    assert metrics(project, "faq_matching") == expected
     assert predictions
     assert digests(project).items() >= predictions.items()
     assert set(versions(project).values()) == {1}

@@ -1,6 +1,5 @@
 """A file of readings as a person has it reaches scored sensors with one parameter at most."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 
 from quartet.datasets.sensor_store.tables import SensorTablesDataset
-from support import make_workspace, run_kedro
+from support import make_workspace, read_metrics, run_kedro
 
 PIPELINES = "sensor_ingestion,anomaly_training,anomaly_scoring"
 DEVICES, SENSORS = ("Q-10", "007"), ("temperature", "vibration")
@@ -154,10 +153,6 @@ def expect_windows(readings: pd.DataFrame) -> pd.DataFrame:
     return readings.groupby(["Device", "Sensor", end])["Value"].agg(["count", "mean"]).reset_index()
 
 
-def metrics(folder: Path, pipeline: str) -> dict[str, float]:
-    return json.loads((folder / f"08_reporting/{pipeline}/metrics.json").read_text())
-
-
 @pytest.mark.integration
 @pytest.mark.parametrize("name", CASES)
 def test_sensors_of_a_file_are_scored(name: str, project: Path) -> None:
@@ -171,10 +166,10 @@ def test_sensors_of_a_file_are_scored(name: str, project: Path) -> None:
     pipelines = PIPELINES if name in SCORED else "sensor_ingestion"
     result = run_kedro(project, "run", "--pipelines", pipelines, "--params", given)
     assert result.returncode == 0, result.stderr
-    folder = project / "data" / name
-    ingested = metrics(folder, "sensor_ingestion")
+    data = f"data/{name}"
+    ingested = read_metrics(project, "sensor_ingestion", data)
     assert (ingested["readings"], ingested["readings_quarantined"]) == (len(case.readings), 0)
-    url = f"sqlite:///{folder}/03_primary/sensors/sensors.db"
+    url = f"sqlite:///{project}/{data}/03_primary/sensors/sensors.db"
     windows = SensorTablesDataset(url=url).load().read_windows()
     found = windows.sort_values(["device", "sensor", "window_end"], ignore_index=True)
     expected = expect_windows(case.readings)
@@ -186,7 +181,7 @@ def test_sensors_of_a_file_are_scored(name: str, project: Path) -> None:
     sensors = len(case.readings[["Device", "Sensor"]].drop_duplicates())
     assert ingested["sensors"] == sensors
     if name in SCORED:
-        scored = metrics(folder, "anomaly_scoring")
+        scored = read_metrics(project, "anomaly_scoring", data)
         assert scored["sensors_scored"] == sensors
         assert scored["windows_scored"] > 0
 
@@ -209,4 +204,4 @@ def test_refused_models_are_explained_and_can_be_accepted(project: Path) -> None
     given += ",sensor_release.accept=true"
     accepted = run_kedro(project, "run", "--pipelines", PIPELINES, "--params", given)
     assert accepted.returncode == 0, accepted.stderr
-    assert metrics(project / "data/wandering", "anomaly_scoring")["windows_scored"] > 0
+    assert read_metrics(project, "anomaly_scoring", "data/wandering")["windows_scored"] > 0

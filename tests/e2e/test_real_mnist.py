@@ -1,22 +1,18 @@
 """The pipeline reaches the accuracies of the README on the real MNIST."""
 
-import json
-
 import pytest
 
-from support import run_kedro
+from support import make_workspace, read_metrics, run_kedro
 
 
 @pytest.fixture(scope="module")
 def metrics(tmp_path_factory, real_mnist):
-    from support import make_workspace
-
     folder = make_workspace(tmp_path_factory.mktemp("real"))
     result = run_kedro(
         folder, "run", "--pipelines", "mnist_training", "--params", f"mnist_data={real_mnist}"
     )
     assert result.returncode == 0, result.stderr
-    return json.loads((folder / "data/08_reporting/mnist_training/metrics.json").read_text())
+    return read_metrics(folder, "mnist_training")
 
 
 def test_the_logistic_regression_beats_the_tutorial(metrics):

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 from functools import partial
@@ -17,7 +16,7 @@ from kedro.framework.project import pipelines
 from playwright.sync_api import expect
 
 from e2e.flowcharts import ELSEWHERE, UNFOLDED, open_flowchart
-from support import ROOT, bootstrap, clean_environment
+from support import ROOT, bootstrap, clean_environment, run_program
 
 bootstrap()
 NAMES = list(pipelines)
@@ -27,20 +26,10 @@ RUN_ERROR = "no file clandestine.csv"
 
 def export(project, folder):
     """Run the export as the build of the documentation does."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "generators.static_viz", str(folder)],
-        cwd=project,
-        env={
-            **clean_environment(),
-            "PYTHONPATH": str(ROOT / "docs"),
-            "AZURE_STORAGE_CONNECTION_STRING": SECRET,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    command = (sys.executable, "-W", "ignore", "-m", "generators.static_viz", folder)
+    added = {"PYTHONPATH": str(ROOT / "docs"), "AZURE_STORAGE_CONNECTION_STRING": SECRET}
+    done = run_program(*command, folder=project, environment=clean_environment() | added)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Stylize a video end to end with one rank, and with two of which one is killed."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import pytest
 
 from quartet.style.check import check_video
 from quartet.style.probe import plan_video
-from support import clean_environment, make_workspace, on_ranks
+from support import clean_environment, make_workspace, on_ranks, read_metrics
 
 TRANSFER = ["run", "--pipelines", "style_transfer"]
 OUTPUT = "data/07_model_output/style/stylized"
@@ -22,15 +21,11 @@ def project(tmp_path):
     return make_workspace(tmp_path)
 
 
-def metrics(folder):
-    return json.loads((folder / "data/08_reporting/style_transfer/metrics.json").read_text())
-
-
 def test_sample_is_stylized_completely(trained_workspace):
     source = trained_workspace / "data/01_raw/style/sample.mp4"
     target = trained_workspace / OUTPUT / "sample_starry_night.mp4"
     check_video(target, plan_video(source, 64))
-    found = metrics(trained_workspace)
+    found = read_metrics(trained_workspace, "style_transfer")
     assert found["frames_in"] == found["frames_out"] == 100
     assert found["duration_difference_s"] == 0
     assert found["tracks_copied"] == 1
@@ -53,7 +48,7 @@ def test_two_ranks_give_the_video_of_one_also_after_a_killed_rank(project):
     with transfer(project, 1) as process:
         errors = process.stderr.read().decode()
     assert process.returncode == 0, errors
-    assert metrics(project)["segments"] >= 12
+    assert read_metrics(project, "style_transfer")["segments"] >= 12
     expected = target.read_bytes()
     target.unlink()
     segments = project / "data/07_model_output/style/segments"
@@ -71,7 +66,7 @@ def test_two_ranks_give_the_video_of_one_also_after_a_killed_rank(project):
     with transfer(project, 2) as process:
         errors = process.stderr.read().decode()
     assert process.returncode == 0, errors
-    found = metrics(project)
+    found = read_metrics(project, "style_transfer")
     assert found["ranks"] == 2
     assert found["segments_stylized"] == found["segments"] - len(kept)
     assert target.read_bytes() == expected

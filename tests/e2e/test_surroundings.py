@@ -1,6 +1,5 @@
 """Results do not depend on the path, locale, time zone, network or number of cores."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from damage import make_video, remove
-from support import QUICK, clean_environment, drop_times, skip_or_fail
+from support import QUICK, clean_environment, drop_times, read_metrics, run_program, skip_or_fail
 
 PIPELINES = (
     "mnist_training",
@@ -87,8 +86,7 @@ def results(folder):
     """Return the metrics without times, and the contents of the predictions."""
     found = {}
     for pipeline in PIPELINES:
-        path = folder / f"data/08_reporting/{pipeline}/metrics.json"
-        for name, value in drop_times(json.loads(path.read_text())).items():
+        for name, value in drop_times(read_metrics(folder, pipeline)).items():
             found[f"{pipeline} {name}"] = value
     for path in sorted((folder / PREDICTED).rglob("*.parquet")):
         found[str(path.relative_to(folder))] = path.read_bytes()
@@ -137,14 +135,7 @@ def test_commands_outside_a_project_report_that_it_is_missing(tmp_path, argument
 @pytest.mark.parametrize("reader", ["head -1", "true"])
 def test_a_closed_pipe_shows_no_traceback(trained_workspace, reader):
     shown = f"'{sys.executable}' -m kedro registry list | {reader}"
-    result = subprocess.run(
-        ["bash", "-c", shown],
-        cwd=trained_workspace,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = run_program("bash", "-c", shown, folder=trained_workspace)
     assert "Traceback" not in result.stderr, result.stderr
     assert "BrokenPipe" not in result.stderr, result.stderr
 

@@ -1,13 +1,12 @@
 """A packaged project runs where only the package and its configuration are."""
 
 import shutil
-import subprocess
 import sys
 import tarfile
 
 import pytest
 
-from support import ROOT, clean_environment
+from support import ROOT, clean_environment, run_program
 
 pytestmark = pytest.mark.integration
 
@@ -24,14 +23,9 @@ def installed(tmp_path_factory):
 
 
 def run_package(installed, folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "quartet", f"--conf-source={installed / 'conf.tar.gz'}", *arguments],
-        cwd=folder,
-        env={**clean_environment(), "PYTHONPATH": str(installed / "site")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = (sys.executable, "-m", "quartet", f"--conf-source={installed / 'conf.tar.gz'}")
+    environment = {**clean_environment(), "PYTHONPATH": str(installed / "site")}
+    return run_program(*command, *arguments, folder=folder, environment=environment)
 
 
 def test_package_runs_a_pipeline_and_writes_below_the_working_folder(installed, tmp_path):

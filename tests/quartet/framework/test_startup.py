@@ -1,14 +1,13 @@
 """Commands and steps import only the libraries that they need."""
 
 import gc
-import subprocess
 import sys
 
 import pytest
 
 from kedro_cloud.core import startup
 from stepping import make_project
-from support import ROOT, clean_environment, needs_azure, run_kedro
+from support import ROOT, clean_environment, needs_azure, run_kedro, run_program
 
 HEAVY = {"torch", "mlflow", "azure.ai.ml", "sklearn", "matplotlib", "pandas.core", "lightgbm"}
 HEAVY |= {"plotly"}
@@ -24,9 +23,8 @@ def test_quick_commands_import_no_heavy_libraries(command):
         "except SystemExit as end:\n    assert not end.code\n"
         f"print('IMPORTED', sorted({HEAVY!r} & sys.modules.keys()))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    result = run_program(sys.executable, "-c", code, folder=ROOT)
+    assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "IMPORTED []"
 
 
@@ -60,7 +58,6 @@ def test_unknown_plugin_is_loaded_immediately(monkeypatch):
 STEP = """
 import os, sys
 from kedro_cloud.core import startup
-{before}
 def report_imports(self, dataset_name=None):
     from kedro.io import DataCatalog
     import gc
@@ -85,16 +82,11 @@ def project(tmp_path_factory):
     return make_project(tmp_path_factory.mktemp("project"))
 
 
-def start_step(project, heavy, before="", after="", environment=None):
+def start_step(project, heavy, after="", environment=None):
     """Return the imported libraries and opened datasets of a step when its first node begins."""
-    result = subprocess.run(
-        [sys.executable, "-c", STEP.format(heavy=heavy, before=before, after=after)],
-        cwd=project,
-        env={**clean_environment(), "KEDRO_AZURE_RUNNER_CONFIG": "", **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    code = STEP.format(heavy=heavy, after=after)
+    variables = {**clean_environment(), "KEDRO_AZURE_RUNNER_CONFIG": "", **(environment or {})}
+    result = run_program(sys.executable, "-c", code, folder=project, environment=variables)
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()[-2:]
 

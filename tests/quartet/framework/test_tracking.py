@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import sys
 
 import mlflow
@@ -14,7 +13,7 @@ from kedro_datasets.pandas import CSVDataset
 from kedro_datasets.text import TextDataset
 from pydantic import BaseModel
 
-from quartet.framework.experiments import name_experiment
+from quartet.framework.config_loader import name_experiment
 from quartet.framework.hooks import TrackingHooks
 from quartet.framework.tracking import inputs, tables
 from quartet.framework.tracking.parameters import (
@@ -24,7 +23,7 @@ from quartet.framework.tracking.parameters import (
     log_parameters,
 )
 from quartet.pipeline_registry import SCENARIOS
-from support import ROOT, bootstrap, clean_environment
+from support import ROOT, bootstrap, run_program
 
 
 class Training(BaseModel):
@@ -314,14 +313,8 @@ except Exception as error:
 
 def test_a_limit_of_file_sizes_ends_in_one_line(experiment):
     """MLflow would also log a traceback of forty lines."""
-    result = subprocess.run(
-        [sys.executable, "-c", LIMITED, mlflow.get_tracking_uri()],
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert result.stderr == ""
+    result = run_program(sys.executable, "-c", LIMITED, mlflow.get_tracking_uri())
+    assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("a SQLite database, such as MLflow's, cannot be read or")
     assert "(disk I/O error); check free disk space and the limit of file sizes" in result.stdout
     assert result.stdout.count("\n") == 1
