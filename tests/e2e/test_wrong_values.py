@@ -82,8 +82,3 @@ def test_every_pipeline_and_command_has_a_case(project):
     pipelines = {folder.name for folder in (project / "src/quartet/pipelines").glob("[a-z]*")}
     assert pipelines <= words
     assert {"run", "fetch", "cloud", "azureml", "mlflow", "viz"} <= words
-
-
-def test_case_names_are_unique():
-    names = [case.name for case in CASES]
-    assert len(set(names)) == len(names)

@@ -25,10 +25,10 @@ class Case:
     """A case of invalid input.
 
     Attributes:
-        name: Of the case.
-        arguments: Of `kedro`.
-        parts: What the line must hold.
-        damage: Done to the project before.
+        name: Name of the case.
+        arguments: Arguments of `kedro`.
+        parts: Texts that the error line contains.
+        damage: Change of the project before the command.
         environment: Variables of the command.
         code: Exit code.
     """
