@@ -25,7 +25,7 @@ from quartet.sensors.training import fit_model_set
 from quartet.try_page import sensors, style
 from quartet.try_page.project import escape, stored
 from quartet.try_page.questions import _to_text
-from try_page.test_escape import render
+from try_page.test_project import render
 
 HOSTILE = "![x](http://example.org/x)"
 
