@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,12 @@ import pytest
 
 from kedro_cloud.cli import commands as plugin_commands
 from quartet.cli import cli
-from support import ROOT
+from support import ROOT, run_program
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The documentation, built strictly, once for all workers: any warning fails it."""
+    """Return the folder of the documentation, built once for all workers; a warning fails it."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
@@ -34,22 +33,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(folder: Path) -> str:
-    """Build the site into a folder; what went wrong, empty if nothing did."""
+    """Build the site into a folder; return its errors and warnings, empty if there are none."""
     folder.mkdir()
-    result = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = (sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder)
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    result = run_program(*command, folder=ROOT, environment=environment)
     output = result.stdout + result.stderr
     return output if result.returncode or "WARNING" in output else ""
 
 
 def commands(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command]]:
-    """A command and all below it, each as one types it."""
+    """Yield a command and its subcommands, each with the words that start it."""
     yield context.command_path, command
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
@@ -60,7 +54,7 @@ def commands(command: click.Command, context: click.Context) -> Iterator[tuple[s
 
 @pytest.fixture(scope="session")
 def own_commands() -> dict[str, click.Command]:
-    """By what one types: every command that the project adds or changes."""
+    """Return the commands that the project adds or changes, by the words that start them."""
     kedro = click.CommandCollection(sources=[cli, plugin_commands])
     found = dict(commands(kedro, click.Context(kedro, info_name="kedro")))
     del found["kedro"]

@@ -1,4 +1,4 @@
-"""Follow a page to the letter: write its files, run its commands, compare their outputs.
+"""Do what a page describes: write its files, run its commands, compare their outputs.
 
 A block below the name of a file is that file, or with "at the end" an addition to it. A block of
 `diff` changes one: lines with + are put between the others, which must be there. A block of
@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from support import ROOT, clean_environment, run_kedro
+from support import ROOT, clean_environment, run_kedro, run_program
 
 _BLOCK = re.compile(
     r"^(?:\*\*`(?P<file>[^`]+)`\*\*(?P<at_end>, at the end)?:\n\n)?"
@@ -52,7 +52,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def copy_project(folder: Path) -> Path:
-    """A copy of all that git knows of the project, or would if it were added."""
+    """Copy all files of the project that git does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -83,40 +83,32 @@ def write(project: Path, block: Block) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write("\n\n" * (path.suffix == ".py") + block.text)
     else:
-        assert not path.exists(), f"{block.file} is there already"
+        assert not path.exists(), f"{block.file} already exists"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
 
 
 def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
-    """Each command of a block of `console`, with the lines that it is to say."""
+    """Yield each command of a block of `console`, with its expected lines of output."""
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-        whole = part.replace("\\\n", " ")
-        command, *expected = whole.splitlines()
+        command, *expected = part.replace("\\\n", " ").splitlines()
         yield command, [line for line in expected if line.strip()]
 
 
 def run(project: Path, command: str, expected: list[str], environment: dict[str, str]) -> None:
-    """Run a command in the project; it must say what the page has it say, and succeed or fail."""
+    """Run a command in the project, and check its output and whether it succeeds."""
     given = clean_environment() | environment
-    mine = {name: text for name, text in given.items() if "PYTEST" not in name} | {
+    variables = {name: text for name, text in given.items() if "PYTEST" not in name} | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(project / "src"),
         "COLUMNS": "300",
     }
     words = shlex.split(command)
-    if words[0] == "kedro" and words == command.split():  # nothing that only a shell understands
-        no_other = dict.fromkeys(os.environ)
-        result = run_kedro(project, *words[1:], environment={**no_other, **mine})
+    if words[0] == "kedro" and words == command.split():  # without syntax of a shell
+        removed = dict.fromkeys(os.environ)
+        result = run_kedro(project, *words[1:], environment={**removed, **variables})
     else:
-        result = subprocess.run(
-            ["bash", "-c", command],
-            cwd=project,
-            env=mine,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = run_program("bash", "-c", command, folder=project, environment=variables)
     output = result.stdout + result.stderr
     missing = [line for line in expected if not re.search(pattern(line), output)]
     assert missing == [], f"$ {command}\n{output}"
@@ -125,7 +117,7 @@ def run(project: Path, command: str, expected: list[str], environment: dict[str,
 
 
 def pattern(line: str) -> str:
-    """What matches a line of output, whatever its spaces, and anything for …"""
+    """Return a pattern of a line of output: any spaces for spaces, and anything for …"""
     words = (".*".join(map(re.escape, word.split("…"))) for word in line.split())
     return r"\s+".join(words)
 
@@ -133,7 +125,7 @@ def pattern(line: str) -> str:
 def follow(
     page: Path, project: Path, skip: Collection[str] = (), **environment: str
 ) -> Iterator[str]:
-    """Do what a page says, step by step; yields what was done.
+    """Do what a page describes, step by step; yield each file and command.
 
     Args:
         page: The page.

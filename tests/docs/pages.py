@@ -1,4 +1,4 @@
-"""Pages of the documentation, as files and as built: tables, scenarios."""
+"""Read pages of the documentation, as files and as built."""
 
 import html
 import re
@@ -42,11 +42,11 @@ SETTINGS = {
 }
 """By page of the reference: the modules of its parameters."""
 PARTS = {"IntRange", "FloatRange", "Choices", "Baselines"}
-"""Models that no pipeline takes by themselves: forms of one entry, and what tests compare with."""
+"""Models that are not the parameters of a node: forms of one entry, and baselines of tests."""
 
 
 def models(page: str) -> dict[str, type[BaseModel]]:
-    """A scenario's parameters by the names of their models."""
+    """Return the models of parameters that a page of the reference documents, by name."""
     return {
         name: model
         for module in SETTINGS[page]
@@ -57,7 +57,7 @@ def models(page: str) -> dict[str, type[BaseModel]]:
 
 
 def tables(page: str) -> list[list[list[str]]]:
-    """The text of every table of an HTML page: rows of cells."""
+    """Return the text of each table of an HTML page: rows of cells."""
     return [
         [
             [
@@ -71,11 +71,11 @@ def tables(page: str) -> list[list[list[str]]]:
 
 
 def built(site: Path, page: str) -> str:
-    """A page of the reference, as it is built."""
+    """Return the HTML of a page of the reference."""
     return (site / f"reference/{page}/index.html").read_text(encoding="utf-8")
 
 
 def reference_of(pipeline: str) -> str:
-    """The hand-written part of the page on a pipeline."""
+    """Return the page of a pipeline without its generated blocks."""
     text = (DOCS / f"reference/{PAGE_OF[pipeline]}.md").read_text(encoding="utf-8")
     return re.sub(r"^<!-- \w+: .+? -->$.*?^<!-- end -->$", "", text, flags=re.M | re.S)

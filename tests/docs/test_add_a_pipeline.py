@@ -1,4 +1,4 @@
-"""Whoever adds a pipeline by the guide must end with one that works everywhere."""
+"""The guide on adding a pipeline ends in a pipeline that works."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from support import run_kedro
 
 GUIDE = DOCS / "how-to/add-a-pipeline.md"
 ELSEWHERE = ("kedro cloud rehearse", "make ")
-"""Commands of the guide that other tests try, at length."""
+"""Commands of the guide that have tests of their own, and take long."""
 
 
 @pytest.mark.integration
-def test_what_the_guide_says_can_be_done_from_its_first_block_to_its_last(tmp_path: Path) -> None:
+def test_the_guide_can_be_followed_from_its_first_block_to_its_last(tmp_path: Path) -> None:
     project = copy_project(tmp_path)
     done = list(follow(GUIDE, project, skip=ELSEWHERE))
     assert "src/quartet/pipelines/mnist_means/pipeline.py" in done

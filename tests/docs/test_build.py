@@ -1,35 +1,26 @@
-"""Pages must agree with the code, and read the same on GitHub, on the site and offline."""
+"""Pages agree with the code, and can be read on GitHub, on the site and offline."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import pytest
+from subprocess import CompletedProcess
 
 from docs.pages import DOCS, PAGES
-from docs.test_navigation import HOSTS, read
-from support import ROOT, needs_azure
+from support import needs_azure, run_program
 
 
-def generate(*arguments: str) -> subprocess.CompletedProcess[str]:
+def generate(*arguments: str) -> CompletedProcess[str]:
     """Run the script that writes the generated blocks of pages."""
-    return subprocess.run(
-        [sys.executable, str(DOCS / "generate.py"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_program(sys.executable, DOCS / "generate.py", *arguments)
 
 
-@needs_azure  # its commands are on the pages, too
+@needs_azure  # its commands are documented, too
 def test_generated_blocks_of_every_page_agree_with_the_code() -> None:
     result = generate("--check")
     assert result.returncode == 0, result.stderr
 
 
-def test_stale_block_is_found_and_written_again(tmp_path: Path) -> None:
+def test_outdated_block_is_reported_and_regenerated(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("<!-- run_parameters: base -->\n| old |\n<!-- end -->\nAfter.\n", "utf-8")
     result = generate("--check", str(tmp_path))
@@ -55,7 +46,7 @@ WRONG = {
 }
 
 
-def test_wrong_marker_is_reported_instead_of_leaving_a_gap(tmp_path: Path) -> None:
+def test_wrong_marker_is_reported(tmp_path: Path) -> None:
     for number, text in enumerate(WRONG):
         (tmp_path / f"{number}.md").write_text(text, "utf-8")
     result = generate(str(tmp_path))
@@ -66,21 +57,21 @@ def test_wrong_marker_is_reported_instead_of_leaving_a_gap(tmp_path: Path) -> No
         assert line.startswith(f"{tmp_path}/{number}.md: {message}")
 
 
-def test_marker_in_a_block_of_code_is_left_as_it_is(tmp_path: Path) -> None:
+def test_marker_in_a_block_of_code_is_unchanged(tmp_path: Path) -> None:
     text = "```markdown\n<!-- pipeline: mine -->\n<!-- end -->\n```\n"
     (tmp_path / "page.md").write_text(text, "utf-8")
     result = generate("--check", str(tmp_path))
     assert result.returncode == 0, result.stderr
 
 
-def test_pages_have_nothing_that_is_still_to_be_written() -> None:
-    """Guillemets mark what is missing."""
+def test_pages_are_complete() -> None:
+    """Guillemets mark missing text."""
     lines = [line for page in PAGES for line in page.read_text(encoding="utf-8").splitlines()]
     assert [line for line in lines if re.search("[«»]", line)] == []
 
 
 def test_tables_have_as_many_cells_on_github() -> None:
-    """GitHub ends a cell at each bar that has no backslash, even within code."""
+    """GitHub ends a cell at each bar without a backslash, even within code."""
     texts = (re.sub(r"^(`{3,}).*?^\1$", "", p.read_text("utf-8"), flags=re.M | re.S) for p in PAGES)
     for table in (table for text in texts for table in re.findall(r"(?:^\|.*\n)+", text, re.M)):
         cells = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
@@ -88,26 +79,20 @@ def test_tables_have_as_many_cells_on_github() -> None:
 
 
 def test_links_and_pictures_lead_to_files_of_the_repository() -> None:
-    """So that they work on GitHub too, where nothing is built."""
+    """Pages are read on GitHub, too, where nothing is built."""
     for page in PAGES:
         text = re.sub(r"^(`{3,}).*?^\1$|`[^`\n]+`", "", page.read_text("utf-8"), flags=re.M | re.S)
         targets = re.findall(r"\]\((?![a-z]+:)([^)\s#]+)", text)
         assert [name for name in targets if not (page.parent / name).exists()] == [], page
 
 
-def test_site_reads_without_a_network(site: Path) -> None:
-    """Scripts, styles and pictures come with the site; links may lead elsewhere."""
+def test_site_needs_no_network(site: Path) -> None:
+    """Scripts, styles and pictures are part of the site; links may lead elsewhere."""
     pages = list(site.rglob("*.html"))
-    assert len(pages) > len(PAGES)  # and the page for addresses that do not exist
+    assert len(pages) > len(PAGES)  # with the page for unknown addresses
     for page in pages:
         text = page.read_text(encoding="utf-8")
         fetched = re.findall(r"<(?:script|img)[^>]*\bsrc=\"?([^\s\">]+)", text)
         fetched += re.findall(r"<link[^>]*rel=\"?stylesheet[^>]*href=\"?([^\s\">]+)", text)
         assert fetched
         assert [url for url in fetched if re.match(r"(https?:)?//", url)] == []
-
-
-@pytest.mark.skipif(not (ROOT / "starter").is_dir(), reason="a made project has fewer pages")
-def test_no_host_is_allowed_that_no_link_leads_to(site: Path) -> None:
-    links = {link for path in site.rglob("*.html") for link in read(path).links}
-    assert {urlsplit(link).hostname for link in links} >= HOSTS

@@ -1,4 +1,4 @@
-"""Commands of the documentation must exist, and the reference must have all of them."""
+"""Documented commands exist, and the reference documents all of them."""
 
 import html
 import re

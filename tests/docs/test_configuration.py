@@ -1,4 +1,4 @@
-"""The reference must tell of every file, key and variable that configures a run."""
+"""The reference documents every file, key and variable that configures a run."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ VARIABLE = re.compile(
 
 
 def variables_of_the_code() -> set[str]:
-    """Environment variables that the source names as texts of their own."""
+    """Return the environment variables that are string constants of the source."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py")]
     texts = {
         node.value
@@ -30,7 +30,7 @@ def variables_of_the_code() -> set[str]:
 
 
 def variables_of_the_configuration() -> set[str]:
-    """Environment variables that files of the configuration ask for."""
+    """Return the environment variables that configuration files read."""
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "conf").glob("[ab]*/**/*.yml")]
     return {name for text in texts for name in re.findall(r"\$\{(?:oc\.)?env:(\w+)", text)}
 
@@ -49,8 +49,8 @@ def test_reference_describes_every_environment_variable_once(site: Path) -> None
     assert sorted(documented) == sorted(known)
 
 
-def test_no_environment_variable_is_read_by_a_name_that_the_reference_cannot_know() -> None:
-    """What is read with the name in place is found by the test above, whatever it is called."""
+def test_the_pattern_matches_every_environment_variable_that_is_read() -> None:
+    """Otherwise the test above would not require its documentation."""
     read = {
         name
         for path in (ROOT / "src").rglob("*.py")
@@ -63,7 +63,7 @@ def test_no_environment_variable_is_read_by_a_name_that_the_reference_cannot_kno
     assert read - {"PATH"} <= variables_of_the_code()
 
 
-def test_reference_tells_every_file_and_key_of_the_configuration() -> None:
+def test_reference_documents_every_file_and_key_of_the_configuration() -> None:
     text = (DOCS / "reference/configuration.md").read_text(encoding="utf-8")
     for environment in ("base", "azureml"):
         part = text.partition(f"\n## `conf/{environment}`\n")[2].partition("\n## ")[0]
@@ -80,7 +80,7 @@ def test_reference_tells_every_file_and_key_of_the_configuration() -> None:
                 assert [name for name in inner if name not in part] == []
 
 
-def test_reference_names_everything_that_a_run_may_be_given(site: Path) -> None:
+def test_reference_documents_every_runtime_parameter(site: Path) -> None:
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "conf/base").rglob("*.yml")]
     asked = {name for text in texts for name in re.findall(r"runtime_params:([\w.]+)", text)}
     assert "mnist_data" in asked

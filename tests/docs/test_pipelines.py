@@ -1,6 +1,5 @@
-"""The reference must tell of every node, dataset, parameter and metric of a pipeline."""
+"""The reference documents every node, dataset, parameter and metric of a pipeline."""
 
-import json
 import re
 from collections.abc import Collection
 from importlib import import_module
@@ -13,7 +12,7 @@ import yaml
 from docs.pages import PAGE_OF, built, reference_of, tables
 from kedro_cloud.jobs.steps import TAG, step_name
 from quartet.pipeline_registry import SAMPLE_RUN
-from support import ROOT
+from support import ROOT, read_metrics
 
 
 def test_every_pipeline_has_its_page_of_the_reference() -> None:
@@ -22,7 +21,7 @@ def test_every_pipeline_has_its_page_of_the_reference() -> None:
 
 
 def assert_all_are_named(names: Collection[str], text: str) -> None:
-    """There are some, and each stands in the text as a name."""
+    """Check that there are names, and that the text has each of them in backticks."""
     assert names
     assert [name for name in names if f"`{name}`" not in text] == []
 
@@ -51,9 +50,7 @@ def test_reference_names_every_entry_of_the_parameters(path: Path) -> None:
 @pytest.mark.parametrize("pipeline", SAMPLE_RUN)
 def test_reference_explains_every_metric_of_a_run(pipeline: str, trained_workspace: Path) -> None:
     text = reference_of(pipeline)
-    metrics = trained_workspace / f"data/08_reporting/{pipeline}/metrics.json"
-    names = json.loads(metrics.read_text(encoding="utf-8"))
-    assert_all_are_named(names, text)
+    assert_all_are_named(read_metrics(trained_workspace, pipeline), text)
 
 
 @pytest.mark.parametrize("pipeline", PAGE_OF)
@@ -69,7 +66,7 @@ def test_reference_lists_nodes_in_order_with_step_and_tags(pipeline: str, site: 
 
 
 @pytest.mark.parametrize("pipeline", PAGE_OF)
-def test_reference_tells_where_every_dataset_lies_in_both_environments(
+def test_reference_has_the_location_of_every_dataset_in_both_environments(
     pipeline: str, site: Path
 ) -> None:
     nodes = nodes_of(pipeline)
@@ -78,28 +75,28 @@ def test_reference_tells_where_every_dataset_lies_in_both_environments(
     assert {row[0] for row in rows} == {name for name in used if not name.startswith("params:")}
     entries = yaml.safe_load((ROOT / f"conf/base/{pipeline}/catalog.yml").read_text("utf-8"))
     own = ROOT / f"conf/azureml/{pipeline}/catalog.yml"
-    handed_on = yaml.safe_load(own.read_text("utf-8")) if own.exists() else {}
+    passed_on = yaml.safe_load(own.read_text("utf-8")) if own.exists() else {}
     for name, kind, layer, places in rows:
         here, _, there = places.partition(" / ")
         assert here
         assert "$" not in here + there
-        if name in entries:  # the others are of another pipeline's catalog
+        if name in entries:  # others are in another pipeline's catalog
             assert entries[name]["type"].endswith(kind.split(" of ")[0])
             assert layer == entries[name]["metadata"]["kedro-viz"]["layer"]
-        if name in handed_on:
-            file = handed_on[name]["dataset"]["filepath"]
+        if name in passed_on:
+            file = passed_on[name]["dataset"]["filepath"]
             assert there == f"the step's folder: {file}"
         elif here.startswith("data/"):
             assert there.startswith("abfs://")
 
 
 def nodes_of(pipeline: str) -> list[Any]:
-    """A pipeline's nodes, in the order they run."""
+    """Return a pipeline's nodes in the order of execution."""
     return import_module(f"quartet.pipelines.{pipeline}").create_pipeline().nodes
 
 
 def rows_of(site: Path, pipeline: str, *header: str) -> list[list[str]]:
-    """Rows of the table below the heading `Nodes and paths` of a pipeline."""
+    """Return the rows of the table below the heading `Nodes and paths` of a pipeline."""
     parts = re.split(r"<h[23] id=", built(site, PAGE_OF[pipeline]))
     of_several = f"Nodes and paths of <code>{pipeline}</code>"
     alone = "Nodes and paths<"

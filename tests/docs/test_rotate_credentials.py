@@ -1,4 +1,4 @@
-"""Whoever rotates the database's password by the guide must not stop what runs, nor lose a row."""
+"""The guide on rotating the database's password neither stops runs nor loses rows."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MAKE, DROP = (
     for block in blocks(GUIDE)
     if block.language == "sql"
 )
-"""The guide's statements: the second user, and the end of the first."""
+"""The guide's statements: they make the second user, and drop the first."""
 
 
 @pytest.fixture
 def project(mariadb: MariaDB, workspace: Path) -> Path:
-    """A project whose sensors lie in a MariaDB that its first user may enter."""
+    """A project with the sensors in a MariaDB, to which its first user has access."""
     mariadb.execute("CREATE DATABASE sensors")
     mariadb.execute(*(line.replace("quartet_2", "quartet_1") for line in MAKE))
     url = f"mysql+pyodbc://127.0.0.1:{mariadb.port}/sensors"
@@ -41,7 +41,7 @@ def ingest(project: Path, user: str, password: str = "NEW") -> CompletedProcess[
     return run_kedro(project, "run", "-p", "sensor_ingestion", environment=entry)
 
 
-def test_the_second_user_goes_on_where_the_first_was_and_the_first_gets_in_no_more(
+def test_the_second_user_continues_and_the_first_has_no_access(
     mariadb: MariaDB, project: Path
 ) -> None:
     first = ingest(project, "quartet_1")
