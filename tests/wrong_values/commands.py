@@ -16,9 +16,6 @@ _RUN = [
     ),
     Case("run unknown environment", run(DIGITS, "-e", "nowhere"), ("'nowhere'", "conf/nowhere")),
     Case("run unknown node", run(DIGITS, "--nodes", "splitt"), ("no nodes named 'splitt'",)),
-    Case("run from unknown node", run(DIGITS, "--from-nodes", "no"), ("no nodes named 'no'",)),
-    Case("run from unknown input", run(DIGITS, "--from-inputs", "no"), ("no datasets named 'no'",)),
-    Case("run unknown tag", run(DIGITS, "--tags", "nope"), ("select no nodes", "--tags")),
     Case("run unknown runner", run(DIGITS, "--runner", "Fast"), ("'Fast'", "SequentialRunner")),
     Case(
         "run odd parameters", run(DIGITS, "--params", "a"), ("params", "separated by `=`"), code=2

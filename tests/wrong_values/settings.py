@@ -44,38 +44,7 @@ _FILES = [
         ("'exploration'", "imges is not a setting"),
         change(PARAMETERS, "  images: 30", "  imges: 30"),
     ),
-    Case(
-        "parameter points nowhere",
-        DIGITS,
-        ("digit_images.seed", "no entry 'sed'"),
-        change(PARAMETERS, "seed: ${seed}", "seed: ${sed}"),
-    ),
-    Case(
-        "credentials unknown",
-        run("sensor_ingestion"),
-        ("'sensr_database'", "credentials.yml"),
-        change(
-            f"{BASE}/sensor_ingestion/catalog.yml",
-            "credentials: sensor_database",
-            "credentials: sensr_database",
-        ),
-    ),
-    Case(
-        "entry twice",
-        DIGITS,
-        ("train_digits", "catalog_two.yml", "uplicate"),
-        write(f"{BASE}/mnist_training/catalog_two.yml", "train_digits: {type: json.JSONDataset}"),
-    ),
     entry("type unknown", _IMAGES, _NOWHERE, _NAMED, "'Idx' not found in"),
-    entry("type nowhere", _IMAGES, "nowhere.Dataset", _NAMED, "No module named 'nowhere'"),
-    entry("type missing", f"  type: {_IMAGES}\n", "", _NAMED, "'type' is missing"),
-    entry(
-        "key unknown",
-        "{<<: *raw, part: train}",
-        "{<<: *raw, part: train, prat: x}",
-        _NAMED,
-        "key 'prat' does not exist",
-    ),
     entry("key of another name", "  content: im", "  contant: im", _NAMED, "'content' is missing"),
     entry("entry missing", "mnist_train_images:", "mnist_train_imgs:", _NAMED, "catalog.yml"),
 ]
@@ -93,7 +62,6 @@ _VARIABLES = [
     ),
     variable("MLFLOW_TRACKING_URI", "nonsense://x", "'nonsense://x'", "sqlite:///mlflow.db"),
     variable("MLFLOW_TRACKING_URI", "./mlruns", "'./mlruns'", "MLFLOW_TRACKING_URI"),
-    variable("MLFLOW_RUN_ID", "nonsense", "MLFLOW_RUN_ID: run 'nonsense'", "unset the variable"),
     variable(
         "KEDRO_CLOUD_STEP_REPORT",
         "/nowhere/report.json",
