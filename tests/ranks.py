@@ -14,7 +14,9 @@ from quartet.framework.hooks import DistributedHooks
 from quartet.framework.rank_runner import RankRunner
 
 
-def noting(folder: Path, name: str, shared: bool) -> Callable[[object], object]:
+def make_logging_function(folder: Path, name: str, shared: bool) -> Callable[[object], object]:
+    """Return a node's function that writes the name into the log of its rank."""
+
     def function(given: object) -> object:
         with (folder / f"{ranks.rank()}.txt").open("a") as log:
             print(name, file=log)
@@ -26,7 +28,8 @@ def noting(folder: Path, name: str, shared: bool) -> Callable[[object], object]:
 def main(folder: Path) -> None:
     def node(name: str, source: str, target: str, shared: bool = True) -> Node:
         tags = ranks.TAG if shared else None
-        return Node(noting(folder, name, shared), source, target, name=name, tags=tags)
+        function = make_logging_function(folder, name, shared)
+        return Node(function, source, target, name=name, tags=tags)
 
     pipeline = Pipeline(
         [

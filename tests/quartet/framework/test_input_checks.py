@@ -90,13 +90,6 @@ def test_input_fault_is_one_line_and_leaves_no_tracked_run(name, content, part, 
     assert not (project / f"{name}.db").exists()
 
 
-def test_missing_model_leaves_no_tracked_run(project):
-    result = run_kedro(project, "run", "--pipelines", "anomaly_scoring")
-    assert result.returncode == 1
-    assert result.stderr.count("no version is registered") == 1
-    assert tracked(project) == []
-
-
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -149,13 +142,7 @@ def test_fault_in_the_content_is_reported_once_without_advice_to_repeat(project)
     assert result.returncode == 1
     assert result.stderr.count("accepted 0 of 9 readings") == 1
     assert "Repeat the previous command" not in result.stderr
-    result = run_kedro(
-        project,
-        "run",
-        "--pipelines",
-        "anomaly_training",
-        "--params",
-        "sensor_database=sqlite:///bad.db",
-    )
+    train = ("run", "--pipelines", "anomaly_training", "--params")
+    result = run_kedro(project, *train, "sensor_database=sqlite:///bad.db")
     assert result.stderr.count("all 9 readings were rejected") == 1
     assert "Repeat the previous command" not in result.stderr
