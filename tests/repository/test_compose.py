@@ -1,4 +1,4 @@
-"""`docker compose up` must start what the project works with, and open it to this machine only."""
+"""`docker compose up` starts the servers that the project uses, for this machine only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_server_is_open_to_this_machine_only(name: str) -> None:
+def test_a_server_listens_on_this_machine_only(name: str) -> None:
     ports = SERVICES[name]["ports"]
     assert ports
     assert [port for port in ports if not re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port)] == []
@@ -56,7 +56,7 @@ def test_servers_have_the_versions_of_the_project() -> None:
         ("viz", "kedro_viz.launchers.cli.run:run"),
     ],
 )
-def test_commands_have_the_options_that_they_get(name: str, command: str) -> None:
+def test_commands_have_the_options_that_are_given(name: str, command: str) -> None:
     module, _, function = command.partition(":")
     known: click.Command = getattr(import_module(module), function)
     options = {option for parameter in known.params for option in parameter.opts}
@@ -66,7 +66,7 @@ def test_commands_have_the_options_that_they_get(name: str, command: str) -> Non
 
 
 @pytest.mark.skipif("mariadb" not in SERVICES, reason="a project without MariaDB")
-def test_the_tables_have_the_user_that_quartet_reads_from_the_environment() -> None:
+def test_the_database_has_the_user_that_quartet_reads_from_the_environment() -> None:
     credentials = (ROOT / "conf/base/credentials.yml").read_text(encoding="utf-8")
     environment = SERVICES["mariadb"]["environment"]
     for key in ("MARIADB_USER", "MARIADB_PASSWORD"):

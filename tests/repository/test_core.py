@@ -1,34 +1,34 @@
-"""Whoever installs the core must be able to run the scenarios, and learn which extra is missing."""
+"""The core alone runs the scenarios, and errors name the extra that is missing."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from kedro_cloud.core import extras
 from locks import applicable
-from support import QUICK, ROOT, clean_environment, make_workspace
+from support import QUICK, ROOT, clean_environment, make_workspace, run_program
 
 CORE = "requirements-core.lock"
 PIPELINE = min(path.parent.name for path in (ROOT / "conf/azureml").glob("*/catalog.yml"))
-"""One of those that can run on Azure ML."""
+"""A pipeline that can run on Azure ML."""
 
 
 @pytest.fixture(scope="module")
 def core_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of links to the packages of the core alone, and to the project's entry points."""
+    """A folder with links to the packages of the core, and to the project's entry points."""
     folder = tmp_path_factory.mktemp("core")
     for name in (*applicable(CORE), *applicable("requirements-cuda.lock"), "quartet"):
         try:
             found = distribution(name)
         except PackageNotFoundError:
-            continue  # CUDA where there is none, or the project where only its source is used
+            continue  # CUDA on a machine without, or the project if only its source is used
         tops = {file.parts[0] for file in found.files or []} - {"..", "__pycache__"}
         for top in tops:
             link, target = folder / top, Path(str(found.locate_file(top)))
@@ -45,17 +45,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def kedro(
     project: Path, packages: Path, *arguments: str, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `kedro` with no other packages than those of a folder."""
+) -> CompletedProcess[str]:
+    """Run `kedro` with only the packages of a folder."""
     path = os.pathsep.join([str(packages), str(ROOT / "src")])
-    return subprocess.run(
-        [sys.executable, "-S", "-m", "kedro", *arguments],  # -S: without site-packages
-        cwd=project,
-        env={**clean_environment(), "PYTHONPATH": path, "COLUMNS": "200", **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**clean_environment(), "PYTHONPATH": path, "COLUMNS": "200", **variables}
+    command = (sys.executable, "-S", "-m", "kedro", *arguments)  # -S: without site-packages
+    return run_program(*command, folder=project, environment=environment)
 
 
 def test_help_lists_the_commands_of_a_missing_extra(project: Path, core_packages: Path) -> None:
@@ -102,7 +97,7 @@ def test_the_core_runs_every_scenario(tmp_path: Path, core_packages: Path) -> No
 
 
 def test_every_module_of_an_extra_is_declared_by_it() -> None:
-    """The message would otherwise name an extra that does not bring the package."""
+    """Otherwise the message would name an extra that does not install the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert set(extras.EXTRAS.values()) == set(project["optional-dependencies"])
     core = applicable(CORE)

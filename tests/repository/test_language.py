@@ -1,4 +1,4 @@
-"""One name for one thing: a reader must not learn a second vocabulary beside the field's."""
+"""Code and texts use one name for one thing: the term of the field."""
 
 from __future__ import annotations
 

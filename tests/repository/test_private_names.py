@@ -1,4 +1,4 @@
-"""An upgrade that renames a private name of a library must break in one module, `compat`."""
+"""Private names of libraries are used in `compat` only, the one module that an upgrade breaks."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ def is_own(receiver):
 
 
 def defined_names(tree):
-    """Functions, classes, variables, and attributes of `self` and `cls`."""
+    """Yield functions, classes, variables, and attributes of `self` and `cls`."""
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
@@ -39,7 +39,7 @@ def defined_names(tree):
 
 
 def foreign_private_names(tree, own):
-    """Private names that are read or set on something else than the project's own classes."""
+    """Yield private names that are read or set on other objects than `self`, `cls` or `super()`."""
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(value=of, attr=name) if is_private(name) and not is_own(of):
@@ -89,7 +89,7 @@ def test_a_private_name_is_found(line):
     assert list(foreign_private_names(ast.parse(line), own=set()))
 
 
-def test_libraries_whose_private_names_are_used_have_a_ceiling():
+def test_libraries_whose_private_names_are_used_have_an_upper_bound():
     texts = [(ROOT / "src" / name / "compat.py").read_text(encoding="utf-8") for name in PACKAGES]
     read_in = {name for text in texts for name in re.findall(r"(?m)^(?:    |# )([a-z-]+) \d", text)}
     assert {"azure-ai-ml", "azure-monitor-opentelemetry", "kedro", "kedro-datasets"} <= read_in

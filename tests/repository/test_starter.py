@@ -1,4 +1,4 @@
-"""`kedro new --starter=<this repository>` makes a project that works, with no more than asked."""
+"""`kedro new --starter=<this repository>` makes a project of the chosen parts that works."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from support import QUICK, ROOT, clean_environment
+from support import QUICK, ROOT, clean_environment, run_program
 
-sys.path.append(str(ROOT / "starter"))  # where the hook of `kedro new` finds these as well
+sys.path.append(str(ROOT / "starter"))  # as for the hook of `kedro new`
 blocks, leaving, lock_files, naming, new_project, pages, table = map(
     importlib.import_module,
     ("blocks", "leaving", "lock_files", "naming", "new_project", "pages", "table"),
@@ -44,7 +44,7 @@ SIZES = {
     "style": (176, 16_800),
     "azure": (173, 12_700),
 }
-"""By part of a project: the most files, and lines of Python with tests."""
+"""By part of a project: maximum number of files, and of lines of Python with tests."""
 WHOLE = ({"digits"}, {"sensors", "azure"})
 """Choices whose projects run all of their tests."""
 SHORT = {"digits": QUICK, "faq": "faq_study_settings.trials=2,reference_recipe.trees=20"}
@@ -54,7 +54,7 @@ SHORT = {"digits": QUICK, "faq": "faq_study_settings.trials=2,reference_recipe.t
 def start(
     folder: Path, *arguments: str, answers: str = "", starter: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
-    """`kedro new` in a folder, by somebody who has made nothing before."""
+    """Run `kedro new` in a folder, without files of an earlier call."""
     home = folder / "home"
     home.mkdir(parents=True)
     return subprocess.run(
@@ -76,8 +76,8 @@ def start(
     )
 
 
-def configured(folder: Path, **answers: str) -> subprocess.CompletedProcess[str]:
-    """The same with answers from a file."""
+def start_with_file(folder: Path, **answers: str) -> subprocess.CompletedProcess[str]:
+    """Run `kedro new` with answers from a file."""
     folder.mkdir(exist_ok=True)
     answers = {"project_name": "Own Fleet", "repo_name": "own", "azure": "no", **answers}
     (folder / "answers.yml").write_text(yaml.safe_dump(answers))
@@ -95,14 +95,8 @@ class MadeProject(NamedTuple):
         """Run a Python program in the project."""
         # pytest's own variables are left out: a run of tests inside is not this worker's.
         here = {name: text for name, text in clean_environment().items() if "PYTEST" not in name}
-        return subprocess.run(
-            [str(self.python), *command],
-            cwd=self.folder,
-            env={**here, "DO_NOT_TRACK": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        environment = {**here, "DO_NOT_TRACK": "1"}
+        return run_program(self.python, *command, folder=self.folder, environment=environment)
 
     def files(self, *suffixes: str) -> list[Path]:
         """Return its files with these suffixes, or all."""
@@ -143,7 +137,7 @@ def made_project(
     scenarios = ",".join(name for name in request.param if name in PIPELINES)
     folder = tmp_path_factory.mktemp("_".join(request.param))
     azure = "yes" if "azure" in request.param else "no"
-    result = configured(folder, scenarios=scenarios, azure=azure)
+    result = start_with_file(folder, scenarios=scenarios, azure=azure)
     assert result.returncode == 0, result.stderr
     python = make_python(folder / "own", folder / "environment")
     return MadeProject(folder / "own", set(request.param), python)
@@ -186,7 +180,7 @@ def test_the_project_has_the_pipelines_that_were_chosen_and_all_of_their_dataset
 
 
 def code_of(path: Path) -> Iterator[str]:
-    """Names and texts of a Python file or of a configuration, less comments and docstrings."""
+    """Yield imports and texts of a file of code or configuration, without comments."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         yield json.dumps(yaml.safe_load(text), default=str)
@@ -200,7 +194,7 @@ def code_of(path: Path) -> Iterator[str]:
             yield "" if id(node) in docstrings else node.value
 
 
-def test_nothing_in_code_and_configuration_names_what_was_not_chosen(
+def test_code_and_configuration_do_not_name_other_scenarios(
     made_project: MadeProject,
 ) -> None:
     gone = set(PIPELINES) - made_project.chosen
@@ -248,44 +242,16 @@ def test_the_package_has_the_name_that_was_chosen_everywhere(made_project: MadeP
     assert f'\npackage_name = "{PACKAGE}"\nproject_name = "Own Fleet"\n' in pyproject
 
 
-def test_no_module_is_imported_that_is_not_there(made_project: MadeProject) -> None:
-    lost = set()
-    for path in made_project.files(".py"):
-        name = path.relative_to(made_project.folder).as_posix()
-        text = path.read_text(encoding="utf-8")
-        for module in leaving.imported(name, text):
-            parts = module.split(".")
-            if parts[0] in {PACKAGE, "kedro_cloud"} and not exists(
-                made_project.folder / "src", parts
-            ):
-                lost.add((name, module))
-    assert lost == set()
-
-
-def exists(source: Path, parts: list[str]) -> bool:
-    """Whether there is such a module, or one that may have something of the last name."""
-    module = source.joinpath(*parts)
-    holder = module.parent
-    return (
-        module.with_suffix(".py").is_file()
-        or module.is_dir()
-        or holder.with_suffix(".py").is_file()
-        or bool(
-            re.search(rf"\b{parts[-1]}\b", (holder / "__init__.py").read_text(encoding="utf-8"))
-        )
-    )
-
-
 @pytest.fixture(scope="module")
 def types_of_libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache of mypy, of which all projects need the same part for the libraries."""
+    """The cache of mypy, which all projects share for the types of libraries."""
     return tmp_path_factory.mktemp("mypy")
 
 
 def test_the_project_has_all_tests_that_are_listed_for_its_parts(
     made_project: MadeProject,
 ) -> None:
-    """A listed test that imports something left out would leave unnoticed."""
+    """A listed test that imports an excluded module would be excluded, too."""
     listed = {name for name in FILES if name.startswith("tests/") and TABLE.owners(name)}
     expected = {name for name in listed if TABLE.is_included(name, made_project.chosen)}
     assert expected
@@ -320,8 +286,8 @@ def test_the_project_passes_its_own_checks(
         assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_no_file_is_read_that_is_not_there(made_project: MadeProject) -> None:
-    """A text that is the path of a file of the repository is one of the project."""
+def test_no_missing_file_is_read(made_project: MadeProject) -> None:
+    """A text that is the path of a file of the repository is also one of the project."""
     paths = [
         path
         for path in made_project.files(".py")
@@ -358,7 +324,7 @@ def test_the_project_passes_its_own_tests(made_project: MadeProject, tmp_path: P
     assert result.returncode == 0, result.stderr
 
 
-def test_pages_of_the_project_lead_only_to_what_it_has(made_project: MadeProject) -> None:
+def test_pages_of_the_project_link_only_to_its_files(made_project: MadeProject) -> None:
     readme = (made_project.folder / "README.md").read_text(encoding="utf-8")
     assert readme.startswith("# Own Fleet\n")
     for name in PIPELINES:
@@ -388,7 +354,7 @@ def test_pages_of_the_project_name_only_commands_that_its_makefile_has(
         assert (made_project.folder / name).exists()
 
 
-def test_what_makes_projects_and_tests_of_the_repository_stay_behind(
+def test_the_starter_and_tests_of_the_repository_are_excluded(
     made_project: MadeProject,
 ) -> None:
     own = {path.relative_to(ROOT / "starter/own") for path in (ROOT / "starter/own").rglob("*")}
@@ -401,7 +367,9 @@ def test_what_makes_projects_and_tests_of_the_repository_stay_behind(
     assert {name for name in folders if "." not in name} == {PACKAGE}
 
 
-def test_lock_files_have_all_that_the_project_needs_and_no_more(made_project: MadeProject) -> None:
+def test_lock_files_have_exactly_the_packages_that_the_project_needs(
+    made_project: MadeProject,
+) -> None:
     names = locked(made_project.folder)
     for name in names:
         assert set(NEEDED[name]) <= names | {"setuptools"}, name
@@ -438,14 +406,7 @@ def test_a_registered_model_has_the_code_of_the_project_under_its_own_name(
     project = digits_project.folder / "src/my_digits"
     hidden = project.rename(project.with_name("hidden"))
     try:
-        result = subprocess.run(
-            [str(digits_project.python), "-c", shown],
-            cwd=tmp_path,
-            env=clean_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = run_program(digits_project.python, "-c", shown, folder=tmp_path)
     finally:
         hidden.rename(project)
     assert result.returncode == 0, result.stderr
@@ -462,18 +423,14 @@ def test_an_error_of_the_project_is_one_line(digits_project: MadeProject) -> Non
 def test_an_unknown_scenario_is_reported_with_the_known_ones_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
-    by_file = configured(tmp_path / "file", scenarios="digits, digitz")
-    message = "Error: scenarios: there is no 'digitz'; known are digits, faq, sensors, style, with "
-    assert by_file.returncode != 0
-    assert message in by_file.stderr
+    """At the prompt; tests of answers from a file are in test_starter_answers.py."""
     answered = start(tmp_path / "answered", "--name", "Own", answers="digitz\n")
     assert answered.returncode != 0
     assert "Known are digits, faq, sensors and style." in answered.stderr
-    assert not (tmp_path / "file/own").exists()
     assert not (tmp_path / "answered/own").exists()
 
 
-def test_the_prompt_takes_the_scenarios_of_the_table_and_nothing_else() -> None:
+def test_the_prompt_accepts_only_the_scenarios_of_the_table() -> None:
     prompt = yaml.safe_load((ROOT / "starter/prompts.yml").read_text("utf-8"))["scenarios"]
     takes = re.compile(prompt["regex_validator"])
     for answer in ("all", *TABLE.scenarios, "digits,style", "faq , sensors", ",".join(PIPELINES)):
@@ -497,7 +454,7 @@ def test_folders_of_pipelines_and_samples_belong_to_a_scenario(folder: str) -> N
     assert [name for name in inner if not set(TABLE.owners(name)) - {table.AZURE}] == []
 
 
-def test_no_glob_of_the_table_is_left_over() -> None:
+def test_every_glob_of_the_table_matches_a_file() -> None:
     found = [(name, glob) for name, part in TABLE.parts.items() for glob in part["files"]]
     found += [("left_out", glob) for glob in (*TABLE.left_out["files"], *TABLE.claimed_only)]
     assert [
@@ -506,7 +463,7 @@ def test_no_glob_of_the_table_is_left_over() -> None:
 
 
 @pytest.mark.parametrize("azure", [True, False], ids=["azure", "local"])
-def test_what_the_table_takes_out_of_a_file_is_in_it(azure: bool) -> None:
+def test_every_part_that_the_table_removes_exists(azure: bool) -> None:
     """Of a file that the plugin's absence shortens first, what remains is meant."""
     missed = []
     for kind in table.CUTS:
@@ -549,7 +506,7 @@ def test_names_within_the_new_name_are_replaced_once(tmp_path: Path) -> None:
     )
 
 
-def test_modules_leave_unless_code_or_configuration_uses_them(tmp_path: Path) -> None:
+def test_modules_are_removed_unless_code_or_configuration_uses_them(tmp_path: Path) -> None:
     put(tmp_path, *(f"src/quartet/datasets/{name}.py" for name in "abcd"))
     for name in "abcd":
         (tmp_path / f"src/quartet/datasets/{name}.py").write_text('"""See quartet.datasets.d."""\n')
@@ -561,7 +518,7 @@ def test_modules_leave_unless_code_or_configuration_uses_them(tmp_path: Path) ->
     assert left == ["a", "b", "c"]
 
 
-def test_comments_of_what_stays_are_kept_and_those_of_what_leaves_are_not() -> None:
+def test_comments_are_removed_with_their_keys_only() -> None:
     before = """# Of all.
 cloud:
   # Of the assets.
@@ -590,7 +547,7 @@ cloud:
     assert blocks.without_keys(["cloud.assets.st*", "cloud.trigger.*"], before) == after
 
 
-def test_of_a_list_leaves_what_has_the_name_and_nothing_around_it() -> None:
+def test_only_the_named_item_of_a_list_is_removed() -> None:
     before = """jobs:
   test:
     steps:
@@ -606,7 +563,7 @@ def test_of_a_list_leaves_what_has_the_name_and_nothing_around_it() -> None:
     assert blocks.without_keys(["jobs.test.steps.Keep *"], after) == after
 
 
-def test_a_link_to_a_page_that_left_becomes_text_and_a_picture_goes(tmp_path: Path) -> None:
+def test_links_to_removed_pages_become_text_and_pictures_are_removed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Page\n\n## A part\n")
     text = (
@@ -628,7 +585,7 @@ def put(folder: Path, *names: str) -> None:
         (folder / name).write_text(name)
 
 
-def test_a_clone_gives_what_git_keeps_as_it_is_in_the_working_tree(tmp_path: Path) -> None:
+def test_a_project_has_the_tracked_files_of_a_clone(tmp_path: Path) -> None:
     put(tmp_path, "kept.py", "removed.py")
     for command in (["init", "--quiet"], ["add", "."]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
@@ -637,7 +594,9 @@ def test_a_clone_gives_what_git_keeps_as_it_is_in_the_working_tree(tmp_path: Pat
     assert new_project.files(tmp_path) == ["kept.py"]
 
 
-def test_a_plain_folder_gives_what_git_would_keep(tmp_path: Path) -> None:
+def test_a_project_has_the_files_of_a_plain_folder_that_git_would_not_ignore(
+    tmp_path: Path,
+) -> None:
     put(tmp_path, "kept.py", "results/a.csv", "src/b.py")
     (tmp_path / ".gitignore").write_text("results/\n")
     assert new_project.files(tmp_path) == [".gitignore", "kept.py", "src/b.py"]

@@ -1,4 +1,4 @@
-"""Whoever answers `kedro new` with a wrong answer reads one line, and gets no half project."""
+"""A wrong answer to `kedro new` is reported in one line, and leaves no files."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from support import ROOT, run_kedro
 ANSWERS = {"project_name": "Own", "repo_name": "own", "scenarios": "digits", "azure": "no"}
 
 
-def reported(folder: Path, **answers: str) -> str:
+def report_answers(folder: Path, **answers: str) -> str:
     """Return the only line of output of `kedro new` with these answers in a file."""
     file = folder / "answers.yml"
     file.write_text(yaml.safe_dump({**ANSWERS, **answers}))
@@ -27,18 +27,18 @@ def reported(folder: Path, **answers: str) -> str:
 def test_an_unknown_scenario_in_a_file_of_answers_is_one_line(
     scenarios: str, tmp_path: Path
 ) -> None:
-    line = reported(tmp_path, scenarios=scenarios)
+    line = report_answers(tmp_path, scenarios=scenarios)
     assert line.startswith("Error: scenarios: there is no '")
     assert line.endswith("known are digits, faq, sensors, style, with commas in between, or all")
 
 
 def test_a_package_that_hides_another_module_is_one_line(tmp_path: Path) -> None:
-    line = reported(tmp_path, python_package="torch")
+    line = report_answers(tmp_path, python_package="torch")
     assert line == (
         "Error: python_package: 'torch' is the name of another module; choose another one"
     )
 
 
 def test_another_answer_than_yes_and_no_is_one_line(tmp_path: Path) -> None:
-    line = reported(tmp_path, azure="perhaps")
+    line = report_answers(tmp_path, azure="perhaps")
     assert line == "Error: azure: 'perhaps' is not an answer; expected yes or no"

@@ -1,11 +1,10 @@
-"""The dev container and the checks before a commit must be the project's own, and stay so."""
+"""Checks of commits, dev container, lock files and `make setup` agree with the project."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 from importlib.metadata import distribution
@@ -22,10 +21,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from locks import applicable, locked
-from support import ROOT
+from support import ROOT, run_program
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-STRIP = ROOT / ".ci/strip_notebooks.py"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -33,7 +31,7 @@ LOCKS = ("requirements-core.lock", "requirements.lock", "requirements-dev.lock")
 
 
 def hooks() -> dict[str, dict[str, Any]]:
-    """The hooks of pre-commit by their ids."""
+    """Return the hooks of pre-commit by id."""
     text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     (repository,) = yaml.safe_load(text)["repos"]
     assert repository["repo"] == "local"
@@ -46,13 +44,13 @@ def container() -> dict[str, Any]:
 
 
 def recipe(target: str) -> list[str]:
-    """The commands that `make TARGET` runs in .venv."""
+    """Return the commands that `make TARGET` runs in .venv."""
     body = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
     assert body
     return re.findall(r"^\t\$\(BIN\)/(.+)$", body[1], re.MULTILINE)
 
 
-def test_a_commit_is_checked_by_what_make_lint_checks() -> None:
+def test_commits_have_the_checks_of_make_lint() -> None:
     lines = [line.removesuffix(" $(UNTYPED)") for line in recipe("lint")]
     in_the_makefile = {line.removesuffix(" .").removesuffix(" --check") for line in lines}
     entries = {hook["entry"] for hook in hooks().values() if "/ruff" in hook["entry"]}
@@ -74,18 +72,16 @@ def test_a_commit_is_checked_by_what_make_lint_checks() -> None:
 def test_a_subject_is_an_imperative_of_one_line(subject: str, fault: str, tmp_path: Path) -> None:
     message = tmp_path / "message"
     message.write_text(f"{subject}\n\nWhy it is done, in as many lines as that takes.\n")
-    command = [sys.executable, ROOT / ".ci/check_subject.py", message]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run_program(sys.executable, ROOT / ".ci/check_subject.py", message)
     message = f"commit subject: {fault}: {subject}\n" if fault else ""
     assert (result.returncode, result.stderr) == (int(bool(fault)), message)
 
 
 def strip(*paths: Path) -> int:
-    command = [sys.executable, str(STRIP), *map(str, paths)]
-    return subprocess.run(command, capture_output=True, check=False).returncode
+    return run_program(sys.executable, ROOT / ".ci/strip_notebooks.py", *paths).returncode
 
 
-def test_results_are_taken_out_of_a_notebook_and_its_text_is_kept(tmp_path: Path) -> None:
+def test_outputs_are_removed_from_a_notebook_and_its_text_is_kept(tmp_path: Path) -> None:
     text = "größer: **x** → 1"
     code = new_code_cell("1 + 1", execution_count=3, outputs=[new_output("stream", text="2")])
     code.metadata = {"tags": ["kept"], "execution": {"iopub.execute_input": "2026-01-01T00:00:00Z"}}
@@ -104,7 +100,7 @@ def test_results_are_taken_out_of_a_notebook_and_its_text_is_kept(tmp_path: Path
     assert strip(path) == 0
 
 
-def test_committed_notebooks_would_not_be_changed_by_the_hook(tmp_path: Path) -> None:
+def test_committed_notebooks_have_no_outputs(tmp_path: Path) -> None:
     copies = []
     for notebook in NOTEBOOKS:
         copy = tmp_path / notebook.name
@@ -121,7 +117,7 @@ def test_the_dev_container_has_the_python_and_the_debian_of_the_jobs_image() -> 
     assert container()["image"].endswith(f"/python:{version}-{debian}")
 
 
-def test_the_dev_container_is_made_by_targets_that_there_are() -> None:
+def test_the_dev_container_runs_targets_of_the_makefile() -> None:
     command = container()["postCreateCommand"]
     made = command.rpartition("make ")[2].split()
     assert set(made) <= set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
@@ -134,18 +130,18 @@ def test_the_dev_container_is_made_by_targets_that_there_are() -> None:
 def test_every_python_3_11_can_install_what_is_locked(lock: str) -> None:
     names = applicable(lock)
     assert names
-    wanted = {name: distribution(name).metadata.get("Requires-Python") for name in names}
+    required = {name: distribution(name).metadata.get("Requires-Python") for name in names}
     first = Version("3.11.0")
     refused = {
         name: specifier
-        for name, specifier in wanted.items()
+        for name, specifier in required.items()
         if first not in SpecifierSet(specifier or "")
     }
     assert refused == {}
 
 
 @pytest.mark.parametrize("lock", (*LOCKS, "requirements-cuda.lock"))
-def test_everything_locked_has_a_hash_and_comes_from_wherever_the_user_says(lock: str) -> None:
+def test_locked_packages_have_a_hash_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
     assert "://" not in text
     first = re.findall(r"^[a-z].*\n(.*)", text, re.MULTILINE)
@@ -154,7 +150,7 @@ def test_everything_locked_has_a_hash_and_comes_from_wherever_the_user_says(lock
 
 
 def declared() -> dict[str, list[Requirement]]:
-    """What pyproject.toml asks for, by extra; the core has the empty name."""
+    """Return the requirements in pyproject.toml by extra; the core has the empty name."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     pyproject = tomllib.loads(text)
     extras = pyproject["project"]["optional-dependencies"]
@@ -167,7 +163,7 @@ def declared() -> dict[str, list[Requirement]]:
 
 
 def test_what_is_declared_is_locked() -> None:
-    """Else a new dependency would be missing after `make run`."""
+    """Otherwise a new dependency would be missing after `make run`."""
     full = locked("requirements.lock")
     locks = {"": locked("requirements-core.lock"), "dev": {**full, **locked(LOCKS[-1])}}
     wrong = [
@@ -187,7 +183,7 @@ def test_the_core_is_locked_as_in_images() -> None:
 
 
 def test_wheels_of_pytorch_for_cpus_are_locked() -> None:
-    """Else pip would take those with gigabytes of CUDA, wherever it finds the others."""
+    """Otherwise pip would install those with gigabytes of CUDA."""
     script = (ROOT / ".ci/lock.py").read_text(encoding="utf-8")
     digests = re.findall(r'"([0-9a-f]{64})"', script)
     assert len(digests) == 6  # three Pythons, two kinds of machines
@@ -198,8 +194,8 @@ def test_wheels_of_pytorch_for_cpus_are_locked() -> None:
         assert [digest for digest in digests if digest not in torch[0]] == []
 
 
-def making_an_environment(folder: Path, *arguments: str, pythons: dict[str, str]) -> str:
-    """The output of `make setup`, up to the choice of a Python among those on the path."""
+def run_make(folder: Path, *arguments: str, pythons: dict[str, str]) -> str:
+    """Return the output of `make setup`, up to the choice of a Python among those on the path."""
     for name, code in pythons.items():
         program = folder / "bin" / name
         program.parent.mkdir(exist_ok=True)
@@ -207,34 +203,35 @@ def making_an_environment(folder: Path, *arguments: str, pythons: dict[str, str]
         program.chmod(0o755)
     for name in ("sh", "uname", "test", "echo", "sed"):
         (folder / "bin" / name).symlink_to(str(shutil.which(name)))
-    result = subprocess.run(
-        [str(shutil.which("make")), "-f", ROOT / "Makefile", ".venv/python", *arguments],
-        cwd=folder,
-        env={"PATH": str(folder / "bin")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = (str(shutil.which("make")), "-f", ROOT / "Makefile", ".venv/python", *arguments)
+    result = run_program(*command, folder=folder, environment={"PATH": str(folder / "bin")})
     return result.stdout + result.stderr
 
 
 # As `python -c`, `python --version` and `python -m venv`: the last one ends here.
 WORKS = 'case "$1" in --version) echo Python 3.x;; -m) exit 1;; esac'
-ONLY_A_SHIM = "exit 127"
+SHIM = "exit 127"
 
 
-def test_make_takes_the_newest_python_that_runs_and_reports_it(tmp_path: Path) -> None:
-    pythons = {"python3.13": ONLY_A_SHIM, "python3.12": WORKS, "python3.11": WORKS}
-    output = making_an_environment(tmp_path, pythons=pythons)
+def test_make_uses_the_newest_python_that_runs_and_reports_it(tmp_path: Path) -> None:
+    pythons = {"python3.13": SHIM, "python3.12": WORKS, "python3.11": WORKS}
+    output = run_make(tmp_path, pythons=pythons)
     assert f"with Python 3.x ({tmp_path}/bin/python3.12)" in output
 
 
-def test_make_takes_the_python_that_it_is_given(tmp_path: Path) -> None:
+def test_make_uses_the_given_python(tmp_path: Path) -> None:
     pythons = {"python3.12": WORKS, "mine": WORKS}
-    output = making_an_environment(tmp_path, "PYTHON=mine", pythons=pythons)
+    output = run_make(tmp_path, "PYTHON=mine", pythons=pythons)
     assert "with Python 3.x (mine)" in output
 
 
-def test_make_reports_that_there_is_no_python(tmp_path: Path) -> None:
-    output = making_an_environment(tmp_path, pythons={"python3.12": ONLY_A_SHIM})
+def test_make_reports_a_missing_python(tmp_path: Path) -> None:
+    output = run_make(tmp_path, pythons={"python3.12": SHIM})
     assert "Quartet needs Python 3.11, 3.12 or 3.13: install one" in output
+
+
+def test_the_latest_release_in_the_changelog_is_the_version_of_the_project() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[(.+?)\](?: - \d{4}-\d\d-\d\d)?$", changes, flags=re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert headings[:2] == ["Unreleased", project["version"]]

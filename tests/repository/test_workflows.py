@@ -1,4 +1,4 @@
-"""GitHub's workflows: no secret, no stranger's text in a shell, no command that is gone."""
+"""GitHub's workflows have no secrets, no input within a shell script, no missing commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support import ROOT
 FOLDER = ROOT / ".github/workflows"
 GUIDE = ROOT / "docs/how-to/run-from-github.md"
 MAY_SIGN_IN = "azure/login"
-"""The only action for which a job may ask for a token of its own, beside that of Pages."""
+"""The only action, besides that of Pages, for which a job may request an identity token."""
 READS_ADDRESS, PUBLISHES = "actions/configure-pages", "actions/deploy-pages"
 SECRET = re.compile(
     r"secret|password|connection.string|account.key|sas.token|creds\b|github\.token|_token\b", re.I
@@ -34,7 +34,7 @@ Workflow = dict[str, Any]
 
 
 def read(path: Path) -> Workflow:
-    """A workflow, its triggers under `on`, which YAML 1.1 takes for a truth value."""
+    """Return a workflow; its triggers are under `on`, which YAML 1.1 reads as true."""
     workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {("on" if key is True else key): value for key, value in workflow.items()}
 
@@ -43,7 +43,7 @@ WORKFLOWS = {path.stem: read(path) for path in sorted(FOLDER.iterdir())}
 
 
 def texts(tree: Any) -> Iterator[str]:
-    """All keys and values of a nested structure."""
+    """Yield all keys and values of a nested structure, as text."""
     if isinstance(tree, dict):
         for key, value in tree.items():
             yield str(key)
@@ -69,19 +69,19 @@ def actions(job: dict[str, Any]) -> list[str]:
 
 
 def stored_secrets(workflow: Workflow) -> list[str]:
-    """What could hold, or ask for, something that opens a door."""
+    """Return texts that may contain or request a credential."""
     return [text for text in texts(workflow) if SECRET.search(text)]
 
 
 def texts_in_shells(workflow: Workflow) -> list[str]:
-    """Scripts into which GitHub would write somebody's text before the shell reads them."""
+    """Return scripts into which GitHub inserts text before the shell reads them."""
     return [script for script in scripts(workflow) if "${{" in script]
 
 
 def too_powerful(workflow: Workflow) -> list[str]:
-    """Jobs that say nothing of what they may do, or may do more than their actions need.
+    """Return jobs without permissions, or with more than their actions need.
 
-    A job that publishes runs nothing else, and does not read the code.
+    A job that publishes has no other step, and does not read the code.
     """
     found = [] if workflow.get("permissions") == {} else ["the workflow"]
     for name, job in workflow["jobs"].items():
@@ -98,18 +98,18 @@ def too_powerful(workflow: Workflow) -> list[str]:
     return found
 
 
-def endless(workflow: Workflow) -> list[str]:
+def without_timeout(workflow: Workflow) -> list[str]:
     return [name for name, job in workflow["jobs"].items() if not job.get("timeout-minutes")]
 
 
 def not_pinned(workflow: Workflow) -> list[str]:
-    """Actions that could be others tomorrow."""
+    """Return actions that are not pinned to a commit, so that their code may change."""
     used = [action for job in workflow["jobs"].values() for action in actions(job)]
     return [action for action in used if not PINNED.fullmatch(action)]
 
 
-def keeping_the_token(workflow: Workflow) -> list[str]:
-    """Checkouts that leave GitHub's token where the project's code could read it."""
+def checkouts_with_token(workflow: Workflow) -> list[str]:
+    """Return checkouts that store GitHub's token where the project's code could read it."""
     return [
         step["uses"]
         for step in steps(workflow)
@@ -119,27 +119,28 @@ def keeping_the_token(workflow: Workflow) -> list[str]:
 
 
 def unknown_commands(workflow: Workflow) -> list[str]:
-    """Lines of scripts whose program, target or subcommand the project does not have."""
+    """Return lines of scripts whose program, target or subcommand does not exist."""
     lines = [line for script in scripts(workflow) for line in script.splitlines() if line.strip()]
-    return [line for line in lines if not known(shlex.split(line))]
+    return [line for line in lines if not exists(shlex.split(line))]
 
 
-def known(words: list[str]) -> bool:
+def exists(words: list[str]) -> bool:
+    """Return whether a command exists, with its options."""
     program, *arguments = words
     if program == "make":
         return set(arguments) <= TARGETS
     if program.startswith(".venv/bin/"):
         name = program.removeprefix(".venv/bin/")
         return bool(entry_points(group="console_scripts", name=name)) and (
-            name != "kedro" or submits(arguments)
+            name != "kedro" or is_submission(arguments)
         )
     if "/" in program:
         return os.access(ROOT / program, os.X_OK)
     return program in {"brew", "git", "ls"}
 
 
-def submits(arguments: list[str]) -> bool:
-    """Whether this is `kedro azureml -e azureml run`, with options that it has."""
+def is_submission(arguments: list[str]) -> bool:
+    """Return whether this is `kedro azureml -e azureml run`, with options that exist."""
     from kedro_cloud.cli.azureml import azureml
 
     if arguments[:3] != ["azureml", "-e", "azureml"] or arguments[3] not in azureml.commands:
@@ -162,9 +163,9 @@ CHECKS: list[Callable[[Workflow], list[str]]] = [
     stored_secrets,
     texts_in_shells,
     too_powerful,
-    endless,
+    without_timeout,
     not_pinned,
-    keeping_the_token,
+    checkouts_with_token,
     unknown_commands,
     unknown_pipelines,
 ]
@@ -172,14 +173,14 @@ CHECKS: list[Callable[[Workflow], list[str]]] = [
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_a_workflow_gives_nothing_away_and_can_run(
+def test_a_workflow_is_secure_and_can_run(
     name: str, check: Callable[[Workflow], list[str]]
 ) -> None:
     assert check(WORKFLOWS[name]) == []
 
 
-def spoiled(change: Callable[[Workflow, dict[str, Any]], Any]) -> Workflow:
-    """The workflow that submits, after a change to it and its job."""
+def change_submission(change: Callable[[Workflow, dict[str, Any]], Any]) -> Workflow:
+    """Return the workflow that submits, after a change to it and its job."""
     workflow = deepcopy(WORKFLOWS["azureml"])
     change(workflow, workflow["jobs"]["submit"])
     return workflow
@@ -196,18 +197,18 @@ def with_step(**keys: Any) -> Callable[[Workflow, dict[str, Any]], Any]:
         (texts_in_shells, with_step(run="kedro run -p ${{ inputs.pipeline }}")),
         (too_powerful, lambda workflow, _: workflow.pop("permissions")),
         (too_powerful, lambda _, job: job["permissions"].update(contents="write")),
-        (endless, lambda _, job: job.pop("timeout-minutes")),
+        (without_timeout, lambda _, job: job.pop("timeout-minutes")),
         (not_pinned, with_step(uses="actions/checkout@v6")),
-        (keeping_the_token, with_step(uses=f"actions/checkout@{'0' * 40}")),
+        (checkouts_with_token, with_step(uses=f"actions/checkout@{'0' * 40}")),
         (unknown_commands, with_step(run="make all-of-it")),
         (unknown_commands, with_step(run=".venv/bin/kedro azureml -e azureml submit -p a")),
         (unknown_pipelines, lambda workflow, _: pipelines_offered(workflow).append("sample_data")),
     ],
 )
-def test_each_fault_would_be_found(
+def test_each_fault_is_detected(
     check: Callable[[Workflow], list[str]], change: Callable[[Workflow, dict[str, Any]], Any]
 ) -> None:
-    assert check(spoiled(change))
+    assert check(change_submission(change))
 
 
 def test_every_pipeline_that_runs_on_azure_can_be_chosen() -> None:
@@ -224,7 +225,7 @@ def test_pull_requests_are_tested_as_the_project_tests_itself_and_may_not_sign_i
     assert WORKFLOWS["azureml"]["on"].keys() == {"workflow_dispatch"}
 
 
-def test_documentation_of_main_is_published_with_its_notebooks_and_no_address_of_its_own() -> None:
+def test_documentation_of_main_is_published_with_executed_notebooks() -> None:
     workflow = WORKFLOWS["docs"]
     assert workflow["on"] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
     *_, run, build, upload = workflow["jobs"]["build"]["steps"]
@@ -238,7 +239,7 @@ def test_documentation_of_main_is_published_with_its_notebooks_and_no_address_of
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_caches_end_with_the_files_that_they_are_made_from(name: str) -> None:
+def test_keys_of_caches_name_existing_files(name: str) -> None:
     keys = [text for text in texts(WORKFLOWS[name]) if "hashFiles(" in text]
     files = {file for key in keys for file in re.findall(r"'([^']+)'", key)}
     assert [file for file in files if not (ROOT / file).is_file()] == []
@@ -259,7 +260,7 @@ def test_python_and_debian_are_those_of_the_image_that_jobs_run_in() -> None:
 
 
 def submission() -> dict[str, Any]:
-    """The step that submits; the sign-in, whose token lasts minutes, is right before it."""
+    """Return the step that submits; the sign-in, whose token expires in minutes, precedes it."""
     *_, before, last = WORKFLOWS["azureml"]["jobs"]["submit"]["steps"]
     assert before["uses"].startswith(f"{MAY_SIGN_IN}@")
     return dict(last)
@@ -277,9 +278,7 @@ def submission() -> dict[str, Any]:
         "",
     ],
 )
-def test_whatever_is_typed_reaches_the_command_as_it_is_and_no_shell(
-    params: str, tmp_path: Path
-) -> None:
+def test_inputs_reach_the_command_unchanged_and_no_shell(params: str, tmp_path: Path) -> None:
     program = tmp_path / ".venv/bin/kedro"
     program.parent.mkdir(parents=True)
     program.write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$ARGUMENTS_FILE"\n')
@@ -315,7 +314,7 @@ def test_the_guide_sets_the_variables_that_the_workflow_reads() -> None:
     assert f":environment:{environment}" in guide
 
 
-def test_the_guide_gives_roles_that_operators_have_and_no_wider_one() -> None:
+def test_the_guide_assigns_the_roles_of_operators_and_no_wider_scope() -> None:
     guide = GUIDE.read_text(encoding="utf-8")
     given = set(re.findall(r'--role "([^"]+)"', guide))
     assert given == {"AzureML Data Scientist", "Storage Blob Data Contributor"}
