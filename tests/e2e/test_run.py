@@ -196,3 +196,19 @@ def test_the_same_seed_gives_the_same_artefacts_and_no_second_version(tmp_path, 
     assert "not better, version 1 stays" in release["reason"]
     registry = mlflow.MlflowClient(f"sqlite:///{again}/mlflow.db")
     assert len(registry.search_model_versions("name='mnist_classifier'")) == 1
+
+
+@pytest.fixture(scope="module")
+def real_metrics(tmp_path_factory, real_mnist):
+    folder = make_workspace(tmp_path_factory.mktemp("real"))
+    result = run_kedro(folder, *TRAIN, f"mnist_data={real_mnist}")
+    assert result.returncode == 0, result.stderr
+    return metrics(folder)
+
+
+def test_the_logistic_regression_beats_the_tutorial_on_mnist(real_metrics):
+    assert real_metrics["logistic_test_accuracy"] >= 0.925
+
+
+def test_the_network_reaches_99_5_percent_on_mnist(real_metrics):
+    assert real_metrics["convnet_test_accuracy"] >= 0.995
