@@ -19,7 +19,7 @@ _NAME_FILTERS = {"from_nodes", "to_nodes", "node_names"}
 class Scenarios(Pipeline):
     """Pipelines in namespaces of their own, run one after the other in the order given.
 
-    Kedro runs all nodes without dependencies first, so the pipelines of one run interleave.
+    Kedro runs all nodes without dependencies first, so that pipelines of one run would interleave.
     """
 
     def __init__(self, nodes: Iterable[Node | Pipeline], namespace: str | None = None) -> None:
@@ -88,10 +88,10 @@ class Scenarios(Pipeline):
         if len(self._order) == 1:
             outputs = {name for name in self.outputs() if not name.endswith(_FIGURE)}
             drawn |= self.inputs() | (outputs if len(outputs) <= _MAX_OUTPUTS else set())
-        return _Box(selected, drawn)
+        return _CollapsedBox(selected, drawn)
 
 
-class _Box(Pipeline):
+class _CollapsedBox(Pipeline):
     """Nodes whose inputs and outputs are only those to draw beside a collapsed box."""
 
     def __init__(self, nodes: Pipeline, drawn: set[str]) -> None:

@@ -27,7 +27,8 @@ def show() -> None:
         champion = load_model("mnist_classifier")
         paper, answer = st.columns(2, gap="large")
         with paper:
-            strokes = _mount_canvas()(
+            canvas = _load_canvas()
+            strokes = canvas(
                 key="digit", default={"strokes": []}, on_strokes_change=lambda: None
             ).strokes
         with answer:
@@ -39,7 +40,8 @@ def show() -> None:
 
 
 @cache
-def _mount_canvas() -> Any:
+def _load_canvas() -> Any:
+    """Return the component on which a digit is drawn; its state has the strokes."""
     folder = Path(__file__).parent
     html, css, js = (
         folder.joinpath(f"canvas.{suffix}").read_text("utf-8") for suffix in ("html", "css", "js")

@@ -102,7 +102,7 @@ def report_errors() -> Generator[None]:
 
 
 @contextmanager
-def stored(upload: UploadedFile) -> Generator[Path]:
+def store_upload(upload: UploadedFile) -> Generator[Path]:
     """Provide the path of an uploaded file in a temporary folder; both are removed at the end."""
     with make_folder() as folder:
         path = Path(folder) / _make_file_name(upload.name)

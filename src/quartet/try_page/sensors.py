@@ -12,7 +12,7 @@ from quartet.try_page.project import (
     load_model,
     open_project,
     report_errors,
-    stored,
+    store_upload,
 )
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _score(upload: UploadedFile, columns: dict[str, str], champion: Champion) ->
     from quartet.sensors.settings import SensorIngestion
     from quartet.sensors.table import decode_table
 
-    with stored(upload) as path:
+    with store_upload(upload) as path:
         names = {"sensor_columns": columns} if columns else {}
         project = open_project(sensor_table=str(path), **names)
         settings = SensorIngestion.model_validate(project.params["sensor_ingestion"])

@@ -14,7 +14,7 @@ from quartet.try_page.project import (
     make_folder,
     open_project,
     report_errors,
-    stored,
+    store_upload,
 )
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _stylize(upload: UploadedFile, style: str) -> _Stylized:
     from quartet.style.preview import render_preview
     from quartet.style.video import VideoPlan
 
-    with stored(upload) as path, make_folder() as work:
+    with store_upload(upload) as path, make_folder() as work:
         catalog = open_project(
             video=str(path), style=style, transfer_folder=work, stylized_folder=f"{work}/results"
         ).catalog

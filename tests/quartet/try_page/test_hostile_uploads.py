@@ -23,7 +23,7 @@ from quartet.sensors.serving import SensorScorer
 from quartet.sensors.settings import SensorSvm
 from quartet.sensors.training import fit_model_set
 from quartet.try_page import sensors, style
-from quartet.try_page.project import escape, stored
+from quartet.try_page.project import escape, store_upload
 from quartet.try_page.questions import _to_text
 from try_page.test_project import render
 
@@ -42,7 +42,7 @@ class Upload:
     "name", ["", ".", "..", "a\0b.csv", "\udcff.csv", "${oc.env:HOME}.csv", "ü" * 300 + ".csv"]
 )
 def test_an_upload_of_any_name_is_stored_in_its_folder_and_removed(name):
-    with stored(Upload(name)) as path:
+    with store_upload(Upload(name)) as path:
         folder = path.parent
         assert path.read_bytes() == b"content"
         assert [each.name for each in folder.iterdir()] == [path.name]
@@ -53,7 +53,7 @@ def test_an_upload_of_any_name_is_stored_in_its_folder_and_removed(name):
 
 def test_usual_names_are_kept():
     for name in ("pump #1 (copy).csv.gz", "Größe.parquet", "<script>.csv"):
-        with stored(Upload(name)) as path:
+        with store_upload(Upload(name)) as path:
             assert path.name == name
 
 

@@ -142,13 +142,14 @@ class SummaryHooks(NodeStartHooks):
         A node that several share is in the first one only.
         """
         remaining = dict(self._nodes)
-        started = {node: position for position, node in enumerate(self._nodes)}
+        positions = {node: position for position, node in enumerate(self._nodes)}
 
-        def first(name: str) -> int:
+        def first_position(name: str) -> int:
             nodes = pipelines[name].filter().nodes
-            return min((started[node.name] for node in nodes if node.name in started), default=0)
+            started = [positions[node.name] for node in nodes if node.name in positions]
+            return min(started, default=0)
 
-        for name in sorted(self._expand(names), key=first):
+        for name in sorted(self._expand(names), key=first_position):
             nodes = {node.name for node in pipelines[name].filter().nodes}  # not its steps
             own = [remaining.pop(each) for each in self._nodes if each in nodes & remaining.keys()]
             part = "done" if len(own) == len(nodes) else f"{len(own)} of {len(nodes)} nodes"
