@@ -122,7 +122,8 @@ def _run_passes(
         ):
             optimiser, preconditioner = optimisers[strength], preconditioners[strength]
             penalty, penalty_gradient = problem.penalty(weight, strength)
-            optimiser.tell(loss + penalty, (preconditioner @ (gradient + penalty_gradient)).ravel())
+            preconditioned = preconditioner @ (gradient + penalty_gradient)
+            optimiser.tell(float(loss) + penalty, preconditioned.numpy().ravel())
             if optimiser.finished or optimiser.evaluations >= max_passes:
                 if not optimiser.finished:
                     warnings.warn(
@@ -130,7 +131,7 @@ def _run_passes(
                         "passes; increase max_passes or tolerance",
                         stacklevel=3,
                     )
-                best = preconditioner @ optimiser.point.reshape(-1, problem.classes)
+                best = preconditioner @ problem.to_matrix(optimiser.point)
                 seconds = time.perf_counter() - start
                 finished.append(Fit(strength, _split(best), optimiser.evaluations, seconds))
         done = {result.strength for result in finished}
@@ -150,7 +151,11 @@ def predict_proba(weights: Weights, images: Images) -> NDArray[np.float32]:
 
 
 class _Problem:
-    """The loss on a data set: images with a column of ones, and labels."""
+    """The loss on a data set: images with a column of ones, and labels.
+
+    Its products are all PyTorch's: the threads of NumPy's library would keep the cores busy
+    between them, and slow the sweep on two cores by half.
+    """
 
     def __init__(self, digits: Digits) -> None:
         pixels = _scale_pixels(digits["images"])
@@ -158,28 +163,30 @@ class _Problem:
         self._labels = torch.from_numpy(digits["labels"].astype(np.int64))
         self.classes = len(list_classes(digits))
         self.size, self.features = self._images.shape
-        moments = (self._images.T @ self._images).double().numpy() / self.size
-        self._moments, self._axes = np.linalg.eigh(moments)
+        moments = (self._images.T @ self._images).double() / self.size
+        self._moments, self._axes = torch.linalg.eigh(moments)
 
-    def preconditioner(self, strength: float) -> NDArray[np.float64]:
+    def to_matrix(self, vector: NDArray[np.float64]) -> torch.Tensor:
+        """Return a vector of the optimiser as a matrix of shape (785, classes)."""
+        return torch.from_numpy(vector).view(-1, self.classes)
+
+    def preconditioner(self, strength: float) -> torch.Tensor:
         """Return the inverse square root of the approximate Hessian, shape (785, 785)."""
         hessian = _CURVATURE * self._moments.clip(min=0) + strength / self.size
-        return (self._axes / np.sqrt(hessian)) @ self._axes.T
+        return (self._axes / hessian.sqrt()) @ self._axes.T
 
-    def penalty(
-        self, weights: NDArray[np.float64], strength: float
-    ) -> tuple[float, NDArray[np.float64]]:
+    def penalty(self, weights: torch.Tensor, strength: float) -> tuple[float, torch.Tensor]:
         """Return the L2 penalty and its gradient; intercepts (the last row) are not penalised."""
         gradient = weights * (strength / self.size)
         gradient[-1] = 0
         return 0.5 * float((gradient * weights).sum()), gradient
 
     def losses(
-        self, weights: Sequence[NDArray[np.float64]]
-    ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+        self, weights: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         """Return mean log loss and gradient of each weight matrix, shape (785, classes)."""
         count = len(weights)
-        concatenated = torch.from_numpy(np.concatenate(weights, axis=1)).float()
+        concatenated = torch.cat(list(weights), dim=1).float()
         logits = (self._images @ concatenated).view(self.size, count, self.classes)
         log_p = logits - torch.logsumexp(logits, dim=2, keepdim=True)
         labels = self._labels[:, None, None].expand(-1, count, 1)
@@ -188,7 +195,7 @@ class _Problem:
         # The gradient with respect to the logits: probabilities minus the one-hot labels.
         residuals = log_p.exp_().scatter_add_(2, labels, torch.full_like(log_p_label, -1.0))
         gradient = residuals.view(self.size, -1).T @ self._images / self.size
-        return losses.numpy(), np.split(gradient.T.double().numpy(), count, axis=1)
+        return losses, gradient.T.double().chunk(count, dim=1)
 
 
 def _scale_pixels(images: Images) -> torch.Tensor:
@@ -196,12 +203,13 @@ def _scale_pixels(images: Images) -> torch.Tensor:
     return torch.from_numpy(images.reshape(len(images), -1)).float().div_(255)
 
 
-def _stack(weights: Weights) -> NDArray[np.float64]:
-    """Stack the coefficients on the intercepts, shape (785, classes)."""
-    return np.vstack([weights["coefficients"], weights["intercepts"]]).astype(np.float64)
+def _stack(weights: Weights) -> torch.Tensor:
+    """Stack the coefficients on the intercepts, float64, shape (785, classes)."""
+    stacked = np.vstack([weights["coefficients"], weights["intercepts"]])
+    return torch.from_numpy(stacked).double()
 
 
-def _split(weights: NDArray[np.float64]) -> Weights:
+def _split(weights: torch.Tensor) -> Weights:
     """Return coefficients and intercepts of a matrix of `_stack`, as float32."""
-    weights = weights.astype(np.float32)
-    return {"coefficients": np.ascontiguousarray(weights[:-1]), "intercepts": weights[-1].copy()}
+    array = weights.float().numpy()
+    return {"coefficients": np.ascontiguousarray(array[:-1]), "intercepts": array[-1].copy()}
