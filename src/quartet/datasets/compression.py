@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from typing import IO, Any
 
 from kedro.io.core import DatasetError
@@ -57,7 +58,15 @@ def check_no_archive(path: str, start: bytes, expected: str) -> None:
 
 
 def open_decompressed(file: IO[bytes], size: int | None, path: str) -> IO[bytes]:
-    """Return a binary file at its start, decompressed if its first bytes are those of gzip."""
+    """Return a binary file at its start, decompressed if its first bytes are those of gzip.
+
+    Reading raises DatasetError if the stream is damaged or expands too far.
+
+    Args:
+        file: The file, at its start.
+        size: Its size in bytes; None if unknown.
+        path: Its path, for messages.
+    """
     magic = file.read(len(GZIP_MAGIC))
     file.seek(0)
     if magic != GZIP_MAGIC:
@@ -97,7 +106,12 @@ class _Limited(io.RawIOBase):
         return self._file.tell()
 
     def readinto(self, buffer: Any, /) -> int:
-        content = self._file.read(len(buffer))
+        try:
+            content = self._file.read(len(buffer))
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DatasetError(
+                f"{self._path}: the gzip file is damaged ({error}); download it again"
+            ) from error
         check_expansion(self._path, self._compressed, self._file.tell())
         buffer[: len(content)] = content
         return len(content)

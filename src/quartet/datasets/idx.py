@@ -6,7 +6,6 @@ import gzip
 import math
 import re
 import struct
-import zlib
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -80,13 +79,8 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
                 f"{path}: no such file, nor {names} beside it; set the folder that contains it"
             )
         path, size = location.path, location.filesystem.size(location.path)
-        try:
-            with location.filesystem.open(path, "rb") as file:
-                return self._parse(open_decompressed(file, size, path), size, path)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DatasetError(
-                f"{path}: gzip file of {size} bytes is damaged ({error}); download it again"
-            ) from error
+        with location.filesystem.open(path, "rb") as file:
+            return self._parse(open_decompressed(file, size, path), size, path)
 
     def _find(self) -> Location | None:
         """Return the location of the file, under its own or an alternative name."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import logging
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +19,7 @@ from quartet.datasets.location import Location
 from quartet.datasets.question_columns import ColumnChooser, Table, to_text
 from quartet.datasets.tables import join_title_and_body, read_parquet, read_text_rows
 
-logger = logging.getLogger(__name__)
-
-_REFERENCE: Mapping[Table, tuple[str, ...]] = {
+_HEADERLESS: Mapping[Table, tuple[str, ...]] = {
     "originals": ("Id", "AnswerId", "Text0", "CreationDate"),
     "duplicates": ("Id", "AnswerId", "Text0", "CreationDate"),
     "answers": ("Id", "Text0"),
@@ -129,7 +124,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
     def _list_tables(self) -> list[str]:
         """Return the paths of the tables in the folder, except tables of new questions."""
         names = [str(entry["name"]) for entry in self._root.list_entries()]
-        tables = [name for name in names if _suffix(name) in (*_TABLES, *_WORKBOOKS)]
+        tables = [name for name in names if _get_suffix(name) in (*_TABLES, *_WORKBOOKS)]
         return [name for name in tables if _get_role(name) != "questions"]
 
     def _find_table(self, table: Table) -> Location | None:
@@ -146,7 +141,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         if self._location.filesystem.isfile(self._root.path):
             return self._root if table == "originals" else None
         tables = self._list_tables()
-        own = [path for path in tables if _stem(path) in _FILE_STEMS[table]]
+        own = [path for path in tables if _get_stem(path) in _FILE_STEMS[table]]
         if len(own) > 1:
             names = ", ".join(PurePosixPath(path).name for path in own[:_MAX_NAMES])
             raise DatasetError(f"{self._root.path}: {names} may all be the {table}; keep one")
@@ -177,20 +172,16 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
     def _read(self, location: Location, table: Table) -> pd.DataFrame:
         """Return `Text0` and `line`, and `Id`, `AnswerId` and `Answer` if the file has them."""
         path = location.path
-        if _suffix(path) in _WORKBOOKS:
+        if _get_suffix(path) in _WORKBOOKS:
             raise DatasetError(f"{path}: is a workbook; save the sheet as CSV UTF-8")
         try:
             with location.filesystem.open(path, "rb") as file:
                 size = location.filesystem.size(path)
-                if file.read(4) == b"PAR1" or _suffix(path) == ".parquet":
+                if file.read(4) == b"PAR1" or _get_suffix(path) == ".parquet":
                     file.seek(0)
                     return self._read_parquet(file, size, path, table)
                 file.seek(0)
                 return self._read_text(open_text_table(file, size, path), path, table)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DatasetError(
-                f"{path}: gzip file is damaged ({error}); download it again"
-            ) from error
         except (ValueError, pa.ArrowException) as error:
             raise DatasetError(f"{path}: cannot be read as a table ({error})") from error
 
@@ -235,7 +226,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
     ) -> tuple[Sequence[str], list[tuple[int, list[str]]]]:
         """Return the names of columns, and the rows below them."""
         first = [name.strip() for name in rows[0][1]]
-        reference = _REFERENCE.get(table, ())
+        reference = _HEADERLESS.get(table, ())
         if separator != "\t" or self._chooser.is_header(first):
             return first, rows[1:]
         if not any(len(row) == len(reference) for _, row in rows):
@@ -255,15 +246,8 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         return {**super()._describe(), "table": self._table}
 
 
-class _Groups(NamedTuple):
-    """A table of originals, and their duplicates."""
-
-    originals: pd.DataFrame
-    duplicates: pd.DataFrame
-
-
-def _group_by_answer(table: pd.DataFrame) -> _Groups:
-    """Split a table into the first row of each answer and its duplicates, the other rows."""
+def _group_by_answer(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split a table into originals, the first row of each answer, and duplicates, the others."""
     ids = _get_answer_ids(table)
     if "AnswerId" not in table and "Answer" in table:
         answers = table["Answer"].fillna("").str.strip()
@@ -271,10 +255,8 @@ def _group_by_answer(table: pd.DataFrame) -> _Groups:
         ids = first.reindex(table.index).fillna(table["Id"])
     table = table.assign(AnswerId=ids)
     repeated = ids.notna() & ids.duplicated()
-    return _Groups(
-        table[~repeated].reset_index(drop=True),
-        table[repeated].drop(columns="Answer", errors="ignore").reset_index(drop=True),
-    )
+    duplicates = table[repeated].drop(columns="Answer", errors="ignore")
+    return table[~repeated].reset_index(drop=True), duplicates.reset_index(drop=True)
 
 
 def _get_answer_ids(table: pd.DataFrame) -> pd.Series:
@@ -296,14 +278,14 @@ def _join_text(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=["Title", "Body"]).assign(Text0=text)
 
 
-def _suffix(path: str) -> str:
+def _get_suffix(path: str) -> str:
     return PurePosixPath(path.lower().removesuffix(".gz")).suffix
 
 
-def _stem(path: str) -> str:
+def _get_stem(path: str) -> str:
     """Return the letters of a file's name without its suffixes, in lower case."""
     return re.sub(r"[^a-z]", "", PurePosixPath(path.lower().removesuffix(".gz")).stem)
 
 
 def _get_role(path: str) -> Table | None:
-    return next((table for table, names in _FILE_STEMS.items() if _stem(path) in names), None)
+    return next((table for table, names in _FILE_STEMS.items() if _get_stem(path) in names), None)

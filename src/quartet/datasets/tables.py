@@ -7,7 +7,6 @@ import gzip
 import io
 import re
 import sys
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import unescape
@@ -52,7 +51,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
     `surrogateescape`). Nodes quarantine such rows.
 
     Files ending in `.gz` are saved with gzip compression; compressed files are loaded
-    under any name. If `NAME.tsv.gz` is missing, `NAME.tsv` is loaded, and vice versa.
+    under any name.
 
     ```yaml
     faq_answers:
@@ -61,8 +60,6 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
       columns: [Id, Text0]
     ```
     """
-
-    suffixes = (".gz",)
 
     def __init__(self, *, filepath: str, columns: list[str], **options: Any) -> None:
         """Configure the dataset.
@@ -83,27 +80,13 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
             DatasetError: The file is missing, damaged, empty or UTF-16, or no row has the
                 expected number of columns.
         """
-        location = self._find()
-        if location is None:
-            raise DatasetError(
-                f"{self._location.path}: no such file; set the folder that contains it, or run the "
-                "pipeline that creates it"
-            )
-        path = location.path
+        path, width = self._location.path, len(self._columns)
         try:
-            with location.filesystem.open(path, "rb") as file:
-                content = open_text_table(file, location.filesystem.size(path), path)
-                return self._parse(content, path)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DatasetError(
-                f"{path}: the gzip file is damaged ({error}); download it again"
-            ) from error
-        except csv.Error as error:
-            raise DatasetError(f"{path}: not a text table ({error}); export it as TSV") from error
-
-    def _parse(self, file: IO[bytes], path: str) -> pd.DataFrame:
-        width = len(self._columns)
-        rows, _ = read_text_rows(file, path, "\t")
+            with self._location.filesystem.open(path, "rb") as file:
+                content = open_text_table(file, self._location.filesystem.size(path), path)
+                rows, _ = read_text_rows(content, path, "\t")
+        except FileNotFoundError as error:
+            raise DatasetError(f"{path}: no such file; run the pipeline that creates it") from error
         if not any(len(row) == width for _, row in rows):
             raise DatasetError(
                 f"{path}: expected {width} tab-separated columns "
@@ -183,12 +166,7 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
             ) from error
         except UnicodeDecodeError as error:
             raise DatasetError(format_encoding_error(path)) from error
-        except pd.errors.EmptyDataError as error:
-            raise DatasetError(
-                f"{path}: is empty, expected a header with question or Text0, or Title and Body; "
-                "export it again"
-            ) from error
-        except (ValueError, OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        except (ValueError, OSError, pa.ArrowException) as error:
             if isinstance(error, OSError) and error.errno:
                 raise  # a system error, such as missing permissions, not an invalid file
             raise DatasetError(f"{path}: cannot be read as a table ({error})") from error

@@ -1,34 +1,116 @@
-"""A column that appears twice must be named; no one of the two may be taken in silence."""
+"""A column under another name must be found by its proposal, and never by a guess."""
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from kedro.io import DatasetError
 
-from quartet.datasets.columns import check_unique_columns, format_columns
-from quartet.datasets.tables import QuestionsDataset, TSVDataset
+from quartet.datasets.columns import (
+    TableOptions,
+    check_unique_columns,
+    format_columns,
+    match_columns,
+    parse_options,
+)
 
-HEADER = ["Id", "Title", "Body", "Title"]
+NAMES = {"time": "TS", "device": "Device", "value": "Value"}
+SYNONYMS = {
+    "time": ("time", "timestamp", "date"),
+    "device": ("machine", "host"),
+    "value": ("reading", "measurement"),
+}
 
 
-@pytest.mark.parametrize("name", ["q.csv", "q.tsv", "q.parquet"])
-def test_repeated_column_of_questions_is_named(tmp_path, name) -> None:
-    path = tmp_path / name
-    if name == "q.parquet":
-        columns = [pa.array(["x"])] * len(HEADER)
-        pq.write_table(pa.Table.from_arrays(columns, names=HEADER), path)
-    else:
-        separator = "," if name == "q.csv" else "\t"
-        path.write_text(f"\ufeff{separator.join(HEADER)}\n{separator.join('1234')}\n")
+def match(found, names=NAMES, **options):
+    return match_columns("t.csv", found, names, "columns", SYNONYMS, **options)
+
+
+def message(found, names=NAMES, **options):
     with pytest.raises(DatasetError) as raised:
-        QuestionsDataset(filepath=str(path)).load()
-    message = f"{path}: column 'Title' appears twice; rename or remove one of them"
-    assert str(raised.value) == message
+        match(found, names, **options)
+    return str(raised.value)
 
 
-def test_repeated_column_of_a_configuration_is_named(tmp_path) -> None:
-    with pytest.raises(DatasetError, match=r"t.tsv: column 'Id' appears twice"):
-        TSVDataset(filepath=str(tmp_path / "t.tsv"), columns=["Id", "Text0", "Id"])
+@pytest.mark.parametrize("found", [["TS", "Device", "Value"], ["VALUE", "ts", " device "]])
+def test_names_match_in_any_case(found) -> None:
+    matches = match([*found, "other"])
+    assert {field: name.strip().lower() for field, name in matches.items()} == {
+        "time": "ts",
+        "device": "device",
+        "value": "value",
+    }
+
+
+def test_exact_name_comes_before_another_case() -> None:
+    assert match(["ts", "TS", "Device", "Value"])["time"] == "TS"
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (["Ts", "ts", "Device", "Value"], "'TS' appears in several cases, 'Ts' and 'ts'"),
+        (["TS", "Device", "Value", "Value"], "'Value' appears twice"),
+    ],
+)
+def test_name_of_two_columns_is_an_error(found, text) -> None:
+    assert text in message(found)
+
+
+def test_chosen_name_is_the_only_one() -> None:
+    assert match(["TS", "Device", "Value", "t"], {**NAMES, "time": "T"})["time"] == "t"
+    assert "column when is missing" in message(["TS", "Device", "Value"], {**NAMES, "time": "when"})
+
+
+def test_error_is_a_line_to_copy() -> None:
+    assert message(["Time", "machine", "value", "unit"]) == (
+        "t.csv: columns TS, Device are missing; found Time, machine, value, unit; "
+        'set --params "columns.time=Time,columns.device=machine", or rename the columns'
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "proposal"),
+    [
+        (["time_zone", "time"], "time"),
+        (["readingTime", "x"], "readingTime"),
+        (["Time stamp (UTC)", "x"], "Time stamp (UTC)"),
+        (["host_time", "x"], "host_time"),
+        (["lifetimes", "x"], "NAME"),
+    ],
+)
+def test_common_names_are_proposed(found, proposal) -> None:
+    assert f'"columns.time={proposal}"' in message([*found, "Device", "Value"])
+
+
+def test_column_is_proposed_for_one_field_only() -> None:
+    assert "columns.time=host_time,columns.device=NAME" in message(["host_time", "Value"])
+
+
+def test_optional_column_may_be_missing() -> None:
+    assert match(["ts", "value"], optional=["device"]) == {"time": "ts", "value": "value"}
+
+
+def test_column_of_two_fields_is_an_error() -> None:
+    found = ["TS", "Device", "Value"]
+    assert "'TS' is both time and value" in message(found, {**NAMES, "value": "ts"})
+
+
+class Options(TableOptions):
+    time: str = "TS"
+    rows: int = 1
+
+
+def test_options_have_defaults_for_what_is_not_set() -> None:
+    assert parse_options(Options, None, "columns") == Options()
+    assert parse_options(Options, {"time": None, "rows": 2}, "columns") == Options(rows=2)
+    assert parse_options(Options, {"time": 2019}, "columns").time == "2019"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [({"tiem": "x"}, "columns: tiem is not a setting"), ({"rows": "x"}, "columns: rows should")],
+)
+def test_invalid_option_is_named(given, text) -> None:
+    with pytest.raises(DatasetError, match=text):
+        parse_options(Options, given, "columns")
 
 
 def test_names_are_compared_exactly() -> None:
@@ -40,18 +122,3 @@ def test_names_are_compared_exactly() -> None:
 def test_message_stays_short_for_what_is_no_table() -> None:
     assert format_columns(["a", "b"]) == "a, b"
     assert len(format_columns(["x" * 1000] * 1000)) < 3000
-
-
-def test_header_is_read_as_before(tmp_path) -> None:
-    path = tmp_path / "q.csv"
-    path.write_bytes(b'\xef\xbb\xbf"Id","Text0","x"\r\n007,"one, ""two""\n",\r\n\r\n8,NA\r\n')
-    table = QuestionsDataset(filepath=str(path)).load()
-    assert table.to_dict("list") == {"Id": ["007", "8"], "Text0": ['one, "two"\n', "NA"]}
-    assert table.index.tolist() == [0, 1]
-
-
-def test_title_is_plain_text(tmp_path) -> None:
-    path = tmp_path / "q.csv"
-    path.write_text("Title,Body\nWhat is <b>x</b> & &nbsp;?,<p>y</p>\na<b,\n")
-    texts = QuestionsDataset(filepath=str(path)).load()["Text0"].tolist()
-    assert texts == ["What is &lt;b>x&lt;/b> & &amp;nbsp;?. <p>y</p>", "a&lt;b. "]

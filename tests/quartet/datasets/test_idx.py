@@ -78,8 +78,8 @@ HEADER = struct.pack(">BBBBII", 0, 0, 8, 2, 2, 2)
         (b"\x00\x00\x07\x01\x00\x00\x00\x01x", "type code is 0x07, expected one of 0x08"),
         (HEADER + b"abc", r"truncated: \(2, 2\) uint8 values need 4 bytes, found 3"),
         (HEADER + b"abcde", "longer than its header says.*4 bytes, found 5"),
-        (gzip.compress(HEADER + b"abcd", mtime=0)[:-9], "gzip file .* is damaged"),
-        (gzip.compress(HEADER + b"abcd", mtime=0)[:12] + b"garbage" * 3, "gzip file .* is damaged"),
+        (gzip.compress(HEADER + b"abcd", mtime=0)[:-9], "gzip file is damaged"),
+        (gzip.compress(HEADER + b"abcd", mtime=0)[:12] + b"garbage" * 3, "gzip file is damaged"),
     ],
 )
 def test_damaged_file_raises_with_reason(tmp_path, content, message):

@@ -46,6 +46,12 @@ def test_files_of_the_reference_system_have_no_header(tmp_path):
     assert rows(load(tmp_path, "answers"), "Id", "Text0") == [("101", "So.")]
 
 
+def test_file_with_the_configured_name_takes_precedence(tmp_path):
+    files = {"orig-q.tsv": "1\t1\told\t2020\n", "orig-q.tsv.gz": "1\t1\tnew\t2020\n"}
+    write(tmp_path, **files)
+    assert load(tmp_path, "originals")["Text0"].tolist() == ["new"]
+
+
 def test_one_table_is_enough(tmp_path):
     write(tmp_path, faq__csv='question,answer\n"How, so?",So.\nWhy?,Because.\n')
     for root in (tmp_path, tmp_path / "faq.csv"):

@@ -3,6 +3,8 @@
 import gzip
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from kedro.io import DatasetError
 
@@ -20,12 +22,6 @@ def write(folder, content, name="table.tsv"):
 def test_compression_is_detected_from_the_content(tmp_path):
     table = write(tmp_path, gzip.compress(b"1\tone\n2\ttwo\n")).load()
     assert table.to_dict("list") == {"Id": ["1", "2"], "Text0": ["one", "two"], "line": [1, 2]}
-
-
-def test_configured_name_takes_precedence(tmp_path):
-    write(tmp_path, b"1\tunpacked long ago\n", "t.tsv")
-    given = write(tmp_path, gzip.compress(b"1\tfresh\n"), "t.tsv.gz")
-    assert given.load()["Text0"].tolist() == ["fresh"]
 
 
 def test_quotes_around_and_in_values(tmp_path):
@@ -65,15 +61,6 @@ def test_many_such_rows_take_linear_time(tmp_path, row: bytes) -> None:
     assert len(table["Id"]) == 50_000 * row.count(b"\n")
 
 
-def test_byte_order_mark_is_ignored(tmp_path):
-    assert write(tmp_path, b"\xef\xbb\xbf1\tone\n").load()["Id"].tolist() == ["1"]
-
-
-def test_invalid_utf8_becomes_surrogates(tmp_path):
-    (text,) = write(tmp_path, b"1\tbad \xff byte\n").load()["Text0"]
-    assert text.encode("utf-8", "surrogateescape") == b"bad \xff byte"
-
-
 def test_row_of_another_width_has_missing_values(tmp_path):
     table = write(tmp_path, b"1\tone\n2\n3\tthree\tmore\n").load()
     assert table["Id"].tolist() == ["1", "2", "3"]
@@ -87,7 +74,7 @@ def test_table_of_other_columns_raises(tmp_path):
 
 def test_missing_file_raises_with_hint(tmp_path):
     dataset = TSVDataset(filepath=str(tmp_path / "no.tsv"), columns=COLUMNS)
-    with pytest.raises(DatasetError, match=r"no\.tsv: no such file; set the folder"):
+    with pytest.raises(DatasetError, match=r"no\.tsv: no such file; run the pipeline"):
         dataset.load()
 
 
@@ -163,23 +150,20 @@ def test_questions_without_ids_are_numbered(tmp_path):
         ("q.csv", "Query\nhow?\n", '--params "faq_question_columns.question=Query"'),
         ("q.doc", "Text0\nhow?\n", r"suffix is \.doc, expected \.csv, \.tsv"),
         ("q.parquet", "no parquet", "cannot be read as a table"),
+        ("q.csv", "", "cannot be read as a table"),
+        ("q.csv", None, "faq_questions=FILE"),
     ],
 )
 def test_invalid_questions_raise(tmp_path, name, content, message):
-    (tmp_path / name).write_text(content)
+    if content is not None:
+        (tmp_path / name).write_text(content)
     with pytest.raises(DatasetError, match=message):
         QuestionsDataset(filepath=str(tmp_path / name)).load()
-
-
-def test_missing_questions_raise_with_parameter(tmp_path):
-    with pytest.raises(DatasetError, match="faq_questions=FILE"):
-        QuestionsDataset(filepath=str(tmp_path / "none.csv")).load()
 
 
 @pytest.mark.parametrize(
     ("column", "values", "kind"),
     [
-        ("Id", [["a"], ["b"]], "list<element: string>"),
         ("question", [["a"], None], "list<element: string>"),
         ("Id", [{"a": 1}, {"a": 2}], "struct<a: int64>"),
         ("question", [b"a", b"\xff"], "binary"),
@@ -200,3 +184,40 @@ def test_nested_values_of_other_columns_are_ignored(tmp_path):
     path = tmp_path / "q.parquet"
     pd.DataFrame({"question": ["x"], "tags": [["a", "b"]]}).to_parquet(path)
     assert QuestionsDataset(filepath=str(path)).load()["Text0"].tolist() == ["x"]
+
+
+TWICE = ["Id", "Title", "Body", "Title"]
+
+
+@pytest.mark.parametrize("name", ["q.csv", "q.parquet"])
+def test_repeated_column_of_questions_is_named(tmp_path, name) -> None:
+    path = tmp_path / name
+    if name == "q.parquet":
+        columns = [pa.array(["x"])] * len(TWICE)
+        pq.write_table(pa.Table.from_arrays(columns, names=TWICE), path)
+    else:
+        path.write_text(f"\ufeff{','.join(TWICE)}\n1,2,3,4\n")
+    with pytest.raises(DatasetError) as raised:
+        QuestionsDataset(filepath=str(path)).load()
+    message = f"{path}: column 'Title' appears twice; rename or remove one of them"
+    assert str(raised.value) == message
+
+
+def test_repeated_column_of_a_configuration_is_named(tmp_path) -> None:
+    with pytest.raises(DatasetError, match=r"t.tsv: column 'Id' appears twice"):
+        TSVDataset(filepath=str(tmp_path / "t.tsv"), columns=["Id", "Text0", "Id"])
+
+
+def test_quotes_and_line_ends_of_a_csv_file(tmp_path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_bytes(b'\xef\xbb\xbf"Id","Text0","x"\r\n007,"one, ""two""\n",\r\n\r\n8,NA\r\n')
+    table = QuestionsDataset(filepath=str(path)).load()
+    assert table.to_dict("list") == {"Id": ["007", "8"], "Text0": ['one, "two"\n', "NA"]}
+    assert table.index.tolist() == [0, 1]
+
+
+def test_title_is_plain_text(tmp_path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text("Title,Body\nWhat is <b>x</b> & &nbsp;?,<p>y</p>\na<b,\n")
+    texts = QuestionsDataset(filepath=str(path)).load()["Text0"].tolist()
+    assert texts == ["What is &lt;b>x&lt;/b> & &amp;nbsp;?. <p>y</p>", "a&lt;b. "]
