@@ -1,12 +1,16 @@
 """A report must not run formulas of strangers, and must hold whatever a table contains."""
 
+import inspect
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from kedro_datasets.partitions import PartitionedDataset
 
+from quartet.datasets.raw import BytesDataset
 from quartet.datasets.report import ReportDataset
+from quartet.datasets.text import TextReportDataset
 
 NUMBERS = ["-5", "+3.2", "-1e-3", "-1,234.5", "+7%", "12"]
 
@@ -68,3 +72,20 @@ def test_preview_is_that_of_the_saved_table(tmp_path) -> None:
     dataset = ReportDataset(filepath=str(tmp_path / "r.csv"), save_args={"index": False})
     dataset.save(pd.DataFrame({"text": ["=1"], "n": [1]}))
     assert dataset.preview(nrows=1)["data"] == [["'=1", 1]]
+
+
+def test_preview_of_text_escapes_html(tmp_path):
+    stored = TextReportDataset(filepath=str(tmp_path / "card.md"))
+    stored.save("# The style `a<b>c`\n\n| width | 4 & more |\n")
+    shown = stored.preview()
+    assert shown.startswith("<pre")
+    assert "# The style `a&lt;b&gt;c`\n\n| width | 4 &amp; more |\n</pre>" in shown
+    assert inspect.signature(stored.preview).return_annotation == "HTMLPreview"
+
+
+def test_files_of_a_folder_are_kept_byte_for_byte(tmp_path):
+    files = {"a/2026/00": b"\x00\r\n\xff", "b/01": b""}
+    folder = PartitionedDataset(path=str(tmp_path), dataset=BytesDataset, filename_suffix=".bin")
+    folder.save(files)
+    assert {name: load() for name, load in folder.load().items()} == files
+    assert (tmp_path / "a/2026/00.bin").read_bytes() == files["a/2026/00"]
