@@ -137,15 +137,23 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
     def _find_file(self, part: Part, content: Content) -> Location | None:
         """Return the file with a part's content: one of its own, of its part, or of all parts."""
         usable = [file for file in self._list(self._root, "file") if _is_usable(file.path)]
-        tables = [file for file in usable if _simplify(file.path).endswith((*_TABLES, ".npz"))]
-        own = [file for file in usable if _says(file.path, part) and _says(file.path, content)]
+        tables = [
+            file for file in usable if _get_plain_name(file.path).endswith((*_TABLES, ".npz"))
+        ]
+        own = [
+            file
+            for file in usable
+            if _contains_word(file.path, part) and _contains_word(file.path, content)
+        ]
         shared = [
             file
             for file in tables
-            if _says(file.path, part)
-            and not (_says(file.path, "images") or _says(file.path, "labels"))
+            if _contains_word(file.path, part)
+            and not (_contains_word(file.path, "images") or _contains_word(file.path, "labels"))
         ]
-        single = [file for file in tables if len(usable) == 1 and not _says(file.path, "train")]
+        single = [
+            file for file in tables if len(usable) == 1 and not _contains_word(file.path, "train")
+        ]
         for candidates in (own, shared, single):
             if len(candidates) > 1:
                 names = format_columns(PurePosixPath(file.path).name for file in candidates)
@@ -159,27 +167,30 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
     def _find_folder(self, part: Part) -> Location | None:
         """Return the folder with a folder of pictures for each class of a part."""
         folders = self._list(self._root, "directory")
-        if own := [folder for folder in folders if _says(folder.path, part)]:
+        if own := [folder for folder in folders if _contains_word(folder.path, part)]:
             return own[0]
-        is_split = any(_says(folder.path, each) for folder in folders for each in ("train", "test"))
+        is_split = any(
+            _contains_word(folder.path, each) for folder in folders for each in ("train", "test")
+        )
         has_classes = part == "train" and not is_split and any(map(self._list_pictures, folders))
         return self._root if has_classes else None
 
     def _has_training_only(self) -> bool:
+        """Return whether the folder has a training set, and nothing of a test set."""
         has_test = any(self._find_file("test", content) for content in ("images", "labels"))
         has_train = (
             self._has_idx("t10k", "train")
             or self._find_file("train", "images") is not None
             or self._find_folder("train") is not None
         )
-        # The images of the same set, or the labels, may be an IDX file.
-        has_other = self._has_idx("images-idx3", "labels-idx1") or self._has_idx(
+        # If the labels of a test set are missing, or its images, it is incomplete.
+        has_other_half = self._has_idx("images-idx3", "labels-idx1") or self._has_idx(
             "labels-idx1", "images-idx3"
         )
-        return has_train and not has_test and not has_other
+        return has_train and not has_test and not has_other_half
 
     def _has_idx(self, old: str, new: str) -> bool:
-        """Return whether there is an IDX file in whose name, not in its folder, a part differs."""
+        """Return whether the IDX file exists whose name has `new` in place of `old`."""
         name = PurePosixPath(self._location.path).name
         other = self._root.join(name.replace(old, new))
         return other != self._location and self._open_idx(other).exists()
@@ -203,7 +214,7 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
 
     def _load_file(self, location: Location) -> Array | Pictures | None:
         path = location.path
-        name = _simplify(path)
+        name = _get_plain_name(path)
         if not name.endswith((*_TABLES, *_ARRAYS)):
             return self._check_idx(self._open_idx(location).load())
         size = location.filesystem.size(path)
@@ -225,14 +236,20 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
         file.seek(0)
         with np.load(file, allow_pickle=False) as arrays:
             names = list(arrays)
-            own = [n for n in names if _says(n, self._part) and _says(n, self._content)]
+            own = [
+                n
+                for n in names
+                if _contains_word(n, self._part) and _contains_word(n, self._content)
+            ]
             if not own and self._is_only_part(path, names):
-                own = [n for n in names if _says(n, self._content)]
-                if not own and len(names) == 1 and _says(path, self._content):
+                own = [n for n in names if _contains_word(n, self._content)]
+                if not own and len(names) == 1 and _contains_word(path, self._content):
                     own = names
             if len(own) == 1:
                 return np.asarray(arrays[own[0]])
-        if self._part == "test" and not any(_says(name, "test") for name in (*names, path)):
+        if self._part == "test" and not any(
+            _contains_word(name, "test") for name in (*names, path)
+        ):
             return None
         raise DatasetError(
             f"{path}: expected one array {'xy'[self._content == 'labels']}_{self._part}, found "
@@ -241,9 +258,11 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
 
     def _is_only_part(self, path: str, names: Sequence[str]) -> bool:
         """Return whether all arrays, or rows, of a file are of this part."""
-        if any(_says(name, part) for name in names for part in ("train", "test")):
+        if any(_contains_word(name, part) for name in names for part in ("train", "test")):
             return False
-        return _says(path, self._part) or (self._part == "train" and not _says(path, "test"))
+        return _contains_word(path, self._part) or (
+            self._part == "train" and not _contains_word(path, "test")
+        )
 
     def _read_table(self, file: Any, path: str) -> Array | None:
         if not self._is_only_part(path, ()):
@@ -300,21 +319,26 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
         return {**super()._describe(), "part": self._part, "content": self._content}
 
 
-def _simplify(path: str) -> str:
+def _get_plain_name(path: str) -> str:
     """Return the name of a file in lower case, without the suffix of gzip."""
     return PurePosixPath(path).name.lower().removesuffix(".gz")
 
 
-def _says(path: str, word: str) -> bool:
-    """Return whether a name contains a word for a part or content, as in `xTrain` or `x_train`."""
+def _contains_word(path: str, meaning: str) -> bool:
+    """Return whether a name has a word of a part or content: `xTrain`, `x_train`.
+
+    Args:
+        path: Path of a file, or name of an array.
+        meaning: A key of `_WORDS`.
+    """
     name = PurePosixPath(path).name.removesuffix(".gz")
     stem = re.split(r"\.(?=[a-z]+$)", name, flags=re.I)[0]
     words = re.findall(r"[A-Z]?[a-z]+\d+k|[A-Z]?[a-z]+|[A-Z]+(?![a-z])", stem)
-    return any(each.lower() in _WORDS[word] for each in words)
+    return any(each.lower() in _WORDS[meaning] for each in words)
 
 
 def _is_usable(path: str) -> bool:
-    name = _simplify(path)
+    name = _get_plain_name(path)
     return name.endswith((*_TABLES, *_ARRAYS)) or "idx" in name or "ubyte" in name
 
 

@@ -61,7 +61,7 @@ class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
             DatasetError: One of `columns` does not exist, or is invalid.
         """
         super().__init__(filepath=filepath, **options)
-        self._asked_for = requested_path
+        self._requested_path = requested_path
         self._columns = parse_options(LabelColumns, columns, LABELS_PARAMETER)
 
     def load(self) -> pd.DataFrame:
@@ -73,7 +73,7 @@ class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
         """
         path = self._location.path
         if not self._location.exists():
-            if self._asked_for:
+            if self._requested_path:
                 raise DatasetError(f"{path}: no such file; set it with --params sensor_labels=FILE")
             return _parse_times(pd.DataFrame(columns=_COLUMNS, dtype=str), path, LabelColumns())
         options = self._columns
@@ -114,6 +114,12 @@ class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
 
 
 def _parse_times(table: pd.DataFrame, path: str, options: LabelColumns) -> pd.DataFrame:
+    """Return the table with `start` and `end` as datetime64, UTC without time zone.
+
+    Raises:
+        DatasetError: A time has no zone or may be in several formats, or an event ends before it
+            starts.
+    """
     columns = {}
     parameter = f"{LABELS_PARAMETER}.time_format"
     both = pa.chunked_array([pa.array(table[name], pa.string()) for name in ("start", "end")])
