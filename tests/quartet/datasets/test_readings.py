@@ -55,19 +55,8 @@ def test_readings_are_read_by_time(tmp_path):
         assert found(handle, (4, 10)) == found(handle) == []
 
 
-def test_an_interval_excludes_its_start_and_includes_its_end(tmp_path):
-    handle = store(tmp_path)
-    handle.append("aa", readings(5))
-    handle.append("bb", readings(5.5))
-    assert found(handle, (4, 5)) == [5]
-    assert found(handle, (5, 5.4)) == []
-    assert found(handle, (5, 5.5)) == [5.5]
-    assert found(handle, (5.5, 6)) == []
-    assert found(handle, (0, 1), (4.999999, 5), (7, 8)) == [5]
-
-
 def test_only_the_groups_of_rows_that_overlap_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_ROWS_A_GROUP", 10)
+    monkeypatch.setattr(module, "_ROWS_PER_GROUP", 10)
     handle = store(tmp_path)
     handle.append("aa", readings(*range(100)))
     assert found(handle, (24, 25), (71, 72)) == [*range(20, 30), *range(70, 80)]
@@ -87,7 +76,7 @@ times = st.lists(st.integers(0, 300), max_size=30).map(sorted)
 )
 def test_all_readings_of_an_interval_are_found(tmp_path_factory, parts, places, rows):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_ROWS_A_GROUP", rows)
+        patch.setattr(module, "_ROWS_PER_GROUP", rows)
         handle = store(tmp_path_factory.mktemp("store"))
         for number, part in enumerate(parts):
             handle.append(f"{number:02x}", readings(*(time / 10 for time in part)))

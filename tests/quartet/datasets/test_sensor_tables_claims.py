@@ -174,11 +174,6 @@ def test_the_cursor_moves_only_from_where_the_run_found_it(store):
     assert store.cursor("scoring") == second
 
 
-def test_an_unknown_job_is_reported(store):
-    with pytest.raises(ValueError, match="unknown job 'scorings'"):
-        store.claim("scorings", minutes=1)
-
-
 def test_one_of_two_concurrent_claims_succeeds(database_url):
     outcomes = multiprocessing.get_context("spawn").Queue()
     run_in_two_processes(claim_repeatedly, database_url, outcomes, 8)

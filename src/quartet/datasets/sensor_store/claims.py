@@ -28,18 +28,10 @@ class ClaimError(ValueError):
 
 
 def lock_job(connection: Connection, job: str) -> tuple[Row[Any], datetime]:
-    """Lock a job's row for the rest of the transaction; return it and the current time.
-
-    Raises:
-        ValueError: The job is unknown.
-    """
+    """Lock a job's row for the rest of the transaction; return it and the current time."""
     # An update that changes nothing locks the row on every database; FOR UPDATE does not.
     connection.execute(update(jobs).where(jobs.c.name == job).values(name=job))
-    row = connection.execute(
-        select(jobs, utc_now().label("now")).where(jobs.c.name == job)
-    ).one_or_none()
-    if row is None:
-        raise ValueError(f"unknown job {job!r}; expected {INGESTION} or {SCORING}")
+    row = connection.execute(select(jobs, utc_now().label("now")).where(jobs.c.name == job)).one()
     return row, row.now
 
 

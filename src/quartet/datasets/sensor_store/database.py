@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -20,9 +21,52 @@ from quartet.datasets.database_engines import (
     format_database_name,
     parse_database_url,
 )
-from quartet.datasets.sensor_store.database_errors import get_driver_message, get_hint, is_transient
 
-LONGEST_WAIT_SECONDS = 30.0
+_LONGEST_WAIT_SECONDS = 30.0
+_TRANSIENT_STATES = ("08", "40001", "40003", "HYT00", "HYT01")
+"""SQLSTATE of lost or refused connections, deadlocks and timeouts."""
+_TRANSIENT_NUMBERS = {
+    # MariaDB: too many connections, shutdown, network, lock wait, deadlock, killed, gone away.
+    "mysql": {1040, 1053, 1158, 1159, 1160, 1161, 1205, 1213, 1927, 2002, 2003, 2006, 2013, 4031},
+    # learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues: resuming,
+    # failing over, too busy; and the network's own.
+    "mssql": {
+        *(1205, 4221, 10928, 10929, 40143, 40197, 40501, 40540, 40613, 42108, 42109),
+        *(49918, 49919, 49920, 64, 233, 10053, 10054, 10060, 10061, 11001),
+    },
+}
+_NO_DRIVER = r"Can't open lib|IM002|Data source name not found"
+_NOT_WRITTEN = "this step has written nothing"
+_HINTS: tuple[tuple[str, set[int], str], ...] = (
+    (
+        r"database (table )?is locked",
+        set(),
+        f"Another process has locked it; wait until it ends, or end it, and rerun: {_NOT_WRITTEN}",
+    ),
+    (
+        r"database or disk is full|table .* is full|No space left",
+        {1021, 1105, 1114, 40544},
+        f"No space is left; free some and rerun: {_NOT_WRITTEN}",
+    ),
+    (
+        r"not a database|malformed",
+        {824, 1033, 1194},
+        "It is damaged or not a database; restore a copy, or move it away and ingest again",
+    ),
+    (
+        r"unable to open database|readonly database|disk I/O error",
+        set(),
+        "Check that its folder exists, has free space, and is writable",
+    ),
+    (
+        r"Access denied|Login failed",
+        {1044, 1045, 1698, 18456, 40615},
+        "It rejects this user; check the credentials, which come from the environment",
+    ),
+    (r"Unknown database", {1049, 4060}, "Create the database; it may be empty"),
+    (_NO_DRIVER, set(), "Its ODBC driver is not installed; run `make database`"),
+)
+"""Regular expression of the driver's message, numbers of the server's errors, hint."""
 
 Result = TypeVar("Result")
 
@@ -55,7 +99,7 @@ class Database:
         self._address = parse_database_url(url, credentials)
         self.name = format_database_name(self._address)
         self._timeout_seconds = timeout_seconds
-        self._attempts = max(1, attempts)
+        self._attempts = attempts
         self._wait_seconds = wait_seconds
 
     @cached_property
@@ -71,7 +115,7 @@ class Database:
         @event.listens_for(engine, "handle_error")
         def _drop_connection(context: ExceptionContext) -> None:
             # SQLAlchemy does not recognise a lost connection to MariaDB over ODBC.
-            if is_transient(context.original_exception, engine.dialect.name):
+            if _is_transient(context.original_exception, engine.dialect.name):
                 context.is_disconnect = True
 
         return engine
@@ -87,22 +131,27 @@ class Database:
             DatasetError: The database is unreachable, locked, full or damaged, or rejects the
                 statements.
         """
-        wait = self._wait_seconds
-        for attempt in range(1, self._attempts + 1):
+        attempt, wait = 1, self._wait_seconds
+        while True:
             try:
                 return self._attempt(work, writes)
             except self._errors as error:
                 self.close()
-                transient = is_transient(error, self.engine.dialect.name)
-                if not transient or attempt == self._attempts:
-                    raise self._to_dataset_error(error, attempt if transient else 0) from error
+                message = _get_driver_message(error)
+                if not _is_transient(error, self.engine.dialect.name):
+                    raise DatasetError(f"{self.name}: {message}. {_get_hint(message)}") from error
+                if attempt >= self._attempts:
+                    raise DatasetError(
+                        f"{self.name} cannot be reached or does not respond ({message}), tried "
+                        f"{attempt} times. Check that the server runs and can be reached from "
+                        "here, then rerun: unfinished transactions are rolled back"
+                    ) from error
                 logger.warning(
                     "%s: %s; retrying in %g s (attempt %d of %d)",
-                    *(self.name, get_driver_message(error), wait, attempt + 1, self._attempts),
+                    *(self.name, message, wait, attempt + 1, self._attempts),
                 )
             time.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT_SECONDS)
-        raise AssertionError("the last attempt returns or raises")
+            attempt, wait = attempt + 1, min(2 * wait, _LONGEST_WAIT_SECONDS)
 
     def _attempt(self, work: Callable[[Connection], Result], writes: bool) -> Result:
         with self.engine.connect().execution_options(**{WRITES: writes}) as connection:
@@ -122,17 +171,46 @@ class Database:
         """SQLAlchemy's errors, and the driver's own, raised where rows are fetched from it."""
         return (DBAPIError, self.engine.dialect.loaded_dbapi.Error)
 
-    def _to_dataset_error(self, error: BaseException, attempts: int) -> DatasetError:
-        if attempts:
-            times = "once" if attempts == 1 else f"{attempts} times"
-            return DatasetError(
-                f"{self.name} cannot be reached or does not respond "
-                f"({get_driver_message(error)}), tried {times}. Check that the server runs and "
-                "can be reached from here, then rerun: unfinished transactions are rolled back"
-            )
-        return DatasetError(f"{self.name}: {get_driver_message(error)}. {get_hint(error)}")
-
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         state.pop("engine", None)  # connections belong to one process
         return state
+
+
+def _is_transient(error: BaseException, backend: str) -> bool:
+    """Return whether a retry of the transaction may succeed.
+
+    A lock of SQLite is not transient, because SQLite has already waited for it.
+    """
+    message = _get_driver_message(error)
+    if backend == "sqlite" or re.search(_NO_DRIVER, message):
+        return False
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    sqlstate = str(_get_driver_arguments(error)[0])
+    numbers = _TRANSIENT_NUMBERS["mssql" if backend == "mssql" else "mysql"]
+    return sqlstate.startswith(_TRANSIENT_STATES) or bool(_find_numbers(message) & numbers)
+
+
+def _get_driver_message(error: BaseException) -> str:
+    """Return the message of the driver, without the statement and its values."""
+    return str(_get_driver_arguments(error)[-1]).strip()
+
+
+def _get_driver_arguments(error: BaseException) -> tuple[Any, ...]:
+    """Return the arguments of the driver's error: SQLSTATE first, if any, and message last."""
+    original = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return original.args or (repr(error),)
+
+
+def _get_hint(message: str) -> str:
+    """Return what to do about an error that is not transient, as a sentence."""
+    for pattern, numbers, hint in _HINTS:
+        if numbers & _find_numbers(message) or re.search(pattern, message, re.IGNORECASE):
+            return hint
+    return f"It rejects the statement of this step; {_NOT_WRITTEN}"
+
+
+def _find_numbers(message: str) -> set[int]:
+    """Return the server's error numbers, which pyodbc writes before the name of a function."""
+    return {int(number) for number in re.findall(r"\((\d+)\) \(SQL", message)}

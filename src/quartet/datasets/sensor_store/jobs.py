@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from kedro.io.core import AbstractDataset
 
-from quartet.datasets.sensor_store.tables import Cursor, SensorTables, SensorTablesDataset
+from quartet.datasets.sensor_store.tables import Cursor, SensorDatabaseDataset
 
 if TYPE_CHECKING:
     from quartet.compat import TablePreview
@@ -43,27 +41,7 @@ class CursorMove:
     after: Cursor
 
 
-class _TablesDataset:
-    """A dataset in the sensors' tables; arguments as for `SensorTablesDataset`."""
-
-    def __init__(
-        self,
-        *,
-        url: str,
-        credentials: Mapping[str, str] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        self._dataset = SensorTablesDataset(url=url, credentials=credentials)
-        self.metadata = metadata
-
-    def _tables(self) -> SensorTables:
-        return self._dataset.load()
-
-    def _describe(self) -> dict[str, Any]:
-        return self._dataset._describe()
-
-
-class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.DataFrame]):
+class SensorAnomaliesDataset(SensorDatabaseDataset[ScoredWindows, pd.DataFrame]):
     """Anomalies in SQL: saving replaces those of the scored windows, loading returns all anomalies.
 
     ```yaml
@@ -75,11 +53,11 @@ class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.D
 
     def load(self) -> pd.DataFrame:
         """Return all anomalies; columns as `SensorTables.anomalies` names them."""
-        return self._tables().anomalies()
+        return self._tables.anomalies()
 
     def save(self, data: ScoredWindows) -> None:
         """Write the anomalies of a run; idempotent."""
-        self._tables().write_anomalies(data.scored, data.anomalies, data.claim, data.device_alarms)
+        self._tables.write_anomalies(data.scored, data.anomalies, data.claim, data.device_alarms)
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the latest anomalies for Kedro-Viz."""
@@ -87,7 +65,7 @@ class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.D
         return latest.astype({"window_end": str}).to_dict(orient="split")
 
 
-class ScoringCursorDataset(_TablesDataset, AbstractDataset[CursorMove, "Cursor | None"]):
+class ScoringCursorDataset(SensorDatabaseDataset[CursorMove, "Cursor | None"]):
     """The cursor of scoring: saving moves it and releases the run's claim.
 
     ```yaml
@@ -99,10 +77,9 @@ class ScoringCursorDataset(_TablesDataset, AbstractDataset[CursorMove, "Cursor |
 
     def load(self) -> Cursor | None:
         """Return the cursor; None before the first run."""
-        return self._tables().cursor("scoring")
+        return self._tables.cursor("scoring")
 
     def save(self, data: CursorMove) -> None:
         """Move the cursor; see `SensorTables.move_cursor`."""
-        tables = self._tables()
-        tables.move_cursor(data.claim, data.before, data.after)
-        tables.release("scoring", data.claim)
+        self._tables.move_cursor(data.claim, data.before, data.after)
+        self._tables.release("scoring", data.claim)

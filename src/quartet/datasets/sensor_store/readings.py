@@ -18,7 +18,7 @@ from quartet.datasets.location import Location
 
 _NAME = re.compile(r"(?P<key>[0-9a-f]+)_(?P<first>-?\d+)_(?P<last>-?\d+)\.parquet")
 _SECOND = 1_000_000
-_ROWS_A_GROUP = 65_536
+_ROWS_PER_GROUP = 65_536
 """Rows per row group, the unit of reading: small enough that late readings are cheap."""
 
 
@@ -47,7 +47,7 @@ class ReadingStore:
 
     def batch_keys(self) -> set[str]:
         """Return the keys of all stored readings."""
-        return {part.key for part in self._listed()}
+        return {part.key for part in self._list_parts()}
 
     def append(self, key: str, table: pa.Table) -> None:
         """Store the readings of a batch; replaces those with the same key.
@@ -57,25 +57,23 @@ class ReadingStore:
             table: Readings, ascending by the column `timestamp` (int64, microseconds since the
                 epoch), with any other columns.
         """
-        others = [part for part in self._listed() if part.key == key]
-        kept = [part for part in self._listed() if part.key != key]
+        old = [part for part in self._list_parts() if part.key == key]
+        kept = [part for part in self._list_parts() if part.key != key]
         if table.num_rows:
             timestamp = table.column("timestamp")
             first, last = timestamp[0].as_py() // _SECOND, -(-timestamp[-1].as_py() // _SECOND)
             part = _Part(f"{key}_{first}_{last}.parquet", key, first, last)
-            self._at(part).write(_to_parquet(table))
+            self._locate(part).write(_to_parquet(table))
             kept.append(part)
-            others = [other for other in others if other.file != part.file]
-        self._remove(others)
+        self._remove([part for part in old if part not in kept])
         self._parts = kept
-        self._groups = {
-            file: found for file, found in self._groups.items() if file[: len(key)] != key
-        }
+        for part in old:
+            self._groups.pop(part.file, None)
 
     def remove(self, keys: Collection[str]) -> None:
         """Remove the readings with any of the keys."""
-        self._remove([part for part in self._listed() if part.key in keys])
-        self._parts = [part for part in self._listed() if part.key not in keys]
+        self._remove([part for part in self._list_parts() if part.key in keys])
+        self._parts = [part for part in self._list_parts() if part.key not in keys]
 
     def read_all(self, key: str) -> Iterator[pa.Table]:
         """Yield all readings with a key, in groups of some thousands.
@@ -83,10 +81,10 @@ class ReadingStore:
         Raises:
             DatasetError: A file is damaged or missing.
         """
-        for part in self._listed():
+        for part in self._list_parts():
             if part.key == key:
                 with self._open(part) as file:
-                    yield from self._groups_of(part, file, range(file.num_row_groups))
+                    yield from self._read_groups(part, file, range(file.num_row_groups))
 
     def read(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
@@ -101,7 +99,7 @@ class ReadingStore:
         """
         for part, groups in self._overlapping(starts, ends, keys):
             with self._open(part) as file:
-                for group in self._groups_of(part, file, groups.tolist()):
+                for group in self._read_groups(part, file, groups.tolist()):
                     yield part.key, group
 
     def rows(
@@ -109,12 +107,12 @@ class ReadingStore:
     ) -> int:
         """Return the maximum number of rows that `read` yields."""
         found = self._overlapping(starts, ends, keys)
-        return sum(len(groups) * _ROWS_A_GROUP for _, groups in found)
+        return sum(len(groups) * _ROWS_PER_GROUP for _, groups in found)
 
     def _overlapping(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
     ) -> Iterator[tuple[_Part, NDArray[np.int64]]]:
-        for part in self._listed():
+        for part in self._list_parts():
             first, last = np.array([[part.first], [part.last]]) * _SECOND
             if part.key not in keys or not _overlap(first, last, starts, ends).any():
                 continue
@@ -137,7 +135,7 @@ class ReadingStore:
             )
         return self._groups[part.file]
 
-    def _groups_of(
+    def _read_groups(
         self, part: _Part, file: pq.ParquetFile, groups: Iterable[int]
     ) -> Iterator[pa.Table]:
         for group in groups:
@@ -148,17 +146,17 @@ class ReadingStore:
 
     def _open(self, part: _Part) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(self._location.filesystem.open(self._at(part).path, "rb"))
+            return pq.ParquetFile(self._location.filesystem.open(self._locate(part).path, "rb"))
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(part, error) from error
 
     def _damaged(self, part: _Part, error: Exception) -> DatasetError:
         return DatasetError(
-            f"{self._at(part).path}: cannot be read ({error}). Its readings are needed to "
+            f"{self._locate(part).path}: cannot be read ({error}). Its readings are needed to "
             "recompute windows; restore it, or empty this folder and the database and ingest again"
         )
 
-    def _listed(self) -> list[_Part]:
+    def _list_parts(self) -> list[_Part]:
         if self._parts is None:
             names = (PurePosixPath(each["name"]).name for each in self._location.list_entries())
             matches = map(_NAME.fullmatch, names)
@@ -171,9 +169,9 @@ class ReadingStore:
 
     def _remove(self, parts: list[_Part]) -> None:
         for part in parts:
-            self._location.filesystem.rm_file(self._at(part).path)
+            self._location.filesystem.rm_file(self._locate(part).path)
 
-    def _at(self, part: _Part) -> Location:
+    def _locate(self, part: _Part) -> Location:
         return self._location.join(part.file)
 
 
@@ -197,7 +195,7 @@ def _to_parquet(table: pa.Table) -> bytes:
     pq.write_table(
         table,
         buffer,
-        row_group_size=_ROWS_A_GROUP,
+        row_group_size=_ROWS_PER_GROUP,
         compression="zstd",
         use_dictionary=dictionaries,
         column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),

@@ -49,7 +49,8 @@ def insert_rows(connection: Connection, table: Table, columns: Mapping[str, Valu
         for start in range(0, row_count, size):
             block = slice(start, start + size)
             bound = [
-                _bound(table, name, column[block], dialect) for name, column in columns.items()
+                _to_driver_values(table, name, column[block], dialect)
+                for name, column in columns.items()
             ]
             rows = list(zip(*bound, strict=True))
             if multirow:
@@ -73,7 +74,7 @@ def _progress(desc: str, total: int | None = None) -> tqdm[Any]:
     )
 
 
-def _bound(table: Table, name: str, values: Values, dialect: Dialect) -> Sequence[Any]:
+def _to_driver_values(table: Table, name: str, values: Values, dialect: Dialect) -> Sequence[Any]:
     """Convert values to the driver's types, each distinct one once."""
     plain: Sequence[Any] = values.tolist() if isinstance(values, np.ndarray) else values
     convert = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)

@@ -49,7 +49,7 @@ NAME_LENGTH = 128
 FILE_NAME_LENGTH = 1000
 VERSION_LENGTH = 200
 KEY_LENGTH = 64
-RANKED_LENGTH = 700
+SENSOR_NAMES_LENGTH = 700
 REASON_LENGTH = 500
 BODY_LENGTH = 200
 STATISTICS = ("mean", "standard_deviation", "minimum", "maximum", "last_value")
@@ -81,76 +81,76 @@ def _key(name: str, kind: Any) -> Column[Any]:
     return Column(name, kind, primary_key=True, autoincrement=False)
 
 
-def _filled(name: str, kind: Any) -> Column[Any]:
+def _required(name: str, kind: Any) -> Column[Any]:
     return Column(name, kind, nullable=False)
 
 
 sensors = _table(
     "sensors",
     _key("sensor_id", Integer),
-    _filled("device", Unicode(NAME_LENGTH)),
-    _filled("sensor", Unicode(NAME_LENGTH)),
+    _required("device", Unicode(NAME_LENGTH)),
+    _required("sensor", Unicode(NAME_LENGTH)),
     Column("sensor_key", String(KEY_LENGTH), nullable=False, unique=True),
 )
 windows = _table(
     "sensor_windows",
     _key("window_end", Moment),
     _key("sensor_id", Integer),
-    _filled("readings", Integer),
-    *[_filled(name, Double) for name in STATISTICS],
-    _filled("revision", BigInteger),
-    _filled("checksum", Integer),
+    _required("readings", Integer),
+    *[_required(name, Double) for name in STATISTICS],
+    _required("revision", BigInteger),
+    _required("checksum", Integer),
     Index("sensor_windows_revision", "revision"),
 )
 files = _table(
     "sensor_files",
     _key("file_key", String(KEY_LENGTH)),
-    _filled("name", Unicode(FILE_NAME_LENGTH)),
-    _filled("version", Unicode(VERSION_LENGTH)),
-    _filled("state", String(16)),
+    _required("name", Unicode(FILE_NAME_LENGTH)),
+    _required("version", Unicode(VERSION_LENGTH)),
+    _required("state", String(16)),
     Column("reason", Unicode(REASON_LENGTH)),
-    _filled("readings", BigInteger),
-    _filled("duplicates", BigInteger),
-    _filled("quarantined", BigInteger),
+    _required("readings", BigInteger),
+    _required("duplicates", BigInteger),
+    _required("quarantined", BigInteger),
     Column("batch_key", String(KEY_LENGTH)),
-    _filled("revision", BigInteger),
-    _filled("ingested_at", Moment),
+    _required("revision", BigInteger),
+    _required("ingested_at", Moment),
 )
 quarantine = _table(
     "sensor_quarantine",
     _key("file_key", String(KEY_LENGTH)),
     _key("number", Integer),
     Column("position", BigInteger),
-    _filled("reason", Unicode(REASON_LENGTH)),
+    _required("reason", Unicode(REASON_LENGTH)),
     Column("body", Unicode(BODY_LENGTH)),
 )
 batches = _table(
     "sensor_batches",
     _key("revision", BigInteger),
     Column("token", String(32), nullable=False, unique=True),
-    _filled("windows", Integer),
-    _filled("files", Integer),
-    _filled("quarantined", Integer),
-    _filled("published_at", Moment),
+    _required("windows", Integer),
+    _required("files", Integer),
+    _required("quarantined", Integer),
+    _required("published_at", Moment),
 )
 anomalies = _table(
     "sensor_anomalies",
     _key("window_end", Moment),
     _key("sensor_id", Integer),
-    _filled("score", Double),
-    _filled("threshold", Double),
-    _filled("model_version", Unicode(64)),
-    _filled("revision", BigInteger),
+    _required("score", Double),
+    _required("threshold", Double),
+    _required("model_version", Unicode(64)),
+    _required("revision", BigInteger),
 )
 device_alarms = _table(
     "sensor_device_alarms",
     _key("window_end", Moment),
     _key("sensor_id", Integer),
-    _filled("score", Double),
-    _filled("threshold", Double),
-    _filled("event_start", Moment),
-    _filled("sensors", Unicode(RANKED_LENGTH)),
-    _filled("revision", BigInteger),
+    _required("score", Double),
+    _required("threshold", Double),
+    _required("event_start", Moment),
+    _required("sensors", Unicode(SENSOR_NAMES_LENGTH)),
+    _required("revision", BigInteger),
 )
 jobs = _table(
     "sensor_jobs",

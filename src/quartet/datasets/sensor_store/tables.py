@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
 from kedro.io.core import AbstractDataset, DatasetError
@@ -25,7 +25,7 @@ from quartet.datasets.sensor_store.claims import (
     take_claim,
 )
 from quartet.datasets.sensor_store.database import Database
-from quartet.datasets.sensor_store.history import History, to_cursor
+from quartet.datasets.sensor_store.queries import SensorQueries, to_cursor
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
     SCORING,
@@ -43,10 +43,13 @@ from quartet.datasets.sensor_store.writing import (
 
 __all__ = ["ClaimError", "Cursor", "SensorTables", "SensorTablesDataset", "WindowBatch"]
 
+Saved = TypeVar("Saved")
+Loaded = TypeVar("Loaded")
+
 logger = logging.getLogger(__name__)
 
 
-class SensorTables(History):
+class SensorTables(SensorQueries):
     """The tables of one database, which are created on first use.
 
     Every method raises DatasetError if the database is unreachable, locked, full or damaged, and
@@ -201,25 +204,8 @@ class SensorTables(History):
         self._transact(move)
 
 
-class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
-    """The sensors' tables in a SQL database: loading returns them, saving publishes a batch.
-
-    ```yaml
-    sensor_tables:
-      type: quartet.datasets.sensor_store.tables.SensorTablesDataset
-      url: sqlite:///data/03_primary/sensors/sensors.db
-    ```
-
-    MariaDB, and Azure SQL, which uses an Entra ID token if there is no user:
-
-    ```yaml
-      url: mysql+pyodbc://db.example.org:3306/sensors
-      credentials: sensor_database   # username, password
-    ```
-    ```yaml
-      url: mssql+pyodbc://example.database.windows.net/sensors
-    ```
-    """
+class SensorDatabaseDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
+    """Base class of datasets in the sensors' tables."""
 
     def __init__(
         self,
@@ -240,6 +226,30 @@ class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
         self._tables = SensorTables(Database(url, credentials=credentials, **options))
         self.metadata = metadata
 
+    def _describe(self) -> dict[str, Any]:
+        return {"database": self._tables.name}
+
+
+class SensorTablesDataset(SensorDatabaseDataset[WindowBatch, SensorTables]):
+    """The sensors' tables in a SQL database: loading returns them, saving publishes a batch.
+
+    ```yaml
+    sensor_tables:
+      type: quartet.datasets.sensor_store.tables.SensorTablesDataset
+      url: sqlite:///data/03_primary/sensors/sensors.db
+    ```
+
+    MariaDB, and Azure SQL, which uses an Entra ID token if there is no user:
+
+    ```yaml
+      url: mysql+pyodbc://db.example.org:3306/sensors
+      credentials: sensor_database   # username, password
+    ```
+    ```yaml
+      url: mssql+pyodbc://example.database.windows.net/sensors
+    ```
+    """
+
     def load(self) -> SensorTables:
         """Return the tables, after creating missing ones; a table that lacks a column raises."""
         self._tables.make()
@@ -251,6 +261,3 @@ class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
 
     def _exists(self) -> bool:
         return True  # missing tables are created by `load`
-
-    def _describe(self) -> dict[str, Any]:
-        return {"database": self._tables.name}

@@ -24,8 +24,8 @@ from quartet.datasets.sensor_store.schema import (
     FILE_NAME_LENGTH,
     KEY_LENGTH,
     NAME_LENGTH,
-    RANKED_LENGTH,
     REASON_LENGTH,
+    SENSOR_NAMES_LENGTH,
     STATISTICS,
     VERSION_LENGTH,
     anomalies,
@@ -138,7 +138,7 @@ def write_anomalies(
     if alarms is not None:
         others = {
             "event_start": alarms["event_start"].to_numpy("datetime64[s]"),
-            "sensors": np.array([text[:RANKED_LENGTH] for text in alarms["sensors"]], object),
+            "sensors": np.array([text[:SENSOR_NAMES_LENGTH] for text in alarms["sensors"]], object),
         }
         _replace(connection, device_alarms, ids, scored, alarms, others)
 
@@ -154,8 +154,6 @@ def _replace(
     """Replace the rows of scored windows in a table by those that were found."""
     _check_windows(found, ("score", "threshold"))
     _check_windows(scored, ())
-    if len(found) and not len(scored):
-        raise ValueError("there are anomalies, but no scored windows")
     keys = _known_keys(scored, ids)
     delete_windows(connection, table, keys)
     anomalous = _known_keys(found, ids)
@@ -263,10 +261,7 @@ def _window_keys(table: pd.DataFrame, ids: Mapping[Pair, int]) -> Keys:
     codes, inverse = np.unique(devices * len(sensor_names) + sensors, return_inverse=True)
     pairs = (divmod(code, len(sensor_names)) for code in codes.tolist())
     sensor_ids = np.array([ids[device_names[d], sensor_names[s]] for d, s in pairs], np.int64)
-    ends = table["window_end"]
-    if isinstance(ends.dtype, pd.DatetimeTZDtype):
-        ends = ends.dt.tz_convert("UTC").dt.tz_localize(None)
-    return Keys(sensor_ids[inverse], ends.to_numpy("datetime64[s]"))
+    return Keys(sensor_ids[inverse], table["window_end"].to_numpy("datetime64[s]"))
 
 
 def _check_name(name: Any, kind: str, length: int) -> None:

@@ -36,17 +36,22 @@ _DAMAGED = (
     "the file is damaged, or another program changed it; restore a copy, or move the database away "
     "and ingest all files again"
 )
-_MOMENT = "datetime64[s]"
-_KINDS: dict[type, Any] = {int: np.int64, float: np.float64, str: object, datetime: _MOMENT}
+_TIME_TYPE = "datetime64[s]"
+_NUMPY_TYPES: dict[type, Any] = {
+    int: np.int64,
+    float: np.float64,
+    str: object,
+    datetime: _TIME_TYPE,
+}
 """NumPy types of the tables' columns."""
-_BLOCK = 200_000
+_BLOCK_WINDOWS = 200_000
 """Windows per block: about 50 MB, with their features."""
 
 Result = TypeVar("Result")
 
 
-class History:
-    """Reads one database, whose tables are created on first use."""
+class SensorQueries:
+    """The queries of `SensorTables`, whose tables are created on first use."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -92,7 +97,7 @@ class History:
             until: Upper bound, inclusive; None for no bound.
             pairs: Read only the windows of these (device, sensor); None for all.
         """
-        return self._read_by_key(windows, [_ended(windows, since, until)], pairs)
+        return self._read_by_key(windows, [_ends_between(windows, since, until)], pairs)
 
     def new_windows(self, after: Cursor | None, until: Cursor) -> pd.DataFrame:
         """Return closed windows that are new or changed since the last scoring.
@@ -104,10 +109,10 @@ class History:
             after: Cursor of scoring; None before the first scoring.
             until: Cursor of ingestion; windows that end after its watermark are still open.
         """
-        return self._read_by_key(windows, _unscored(after, until))
+        return self._read_by_key(windows, _match_unscored(after, until))
 
     def window_blocks(
-        self, since: pd.Timestamp, until: pd.Timestamp, most: int = _BLOCK
+        self, since: pd.Timestamp, until: pd.Timestamp, most: int = _BLOCK_WINDOWS
     ) -> Iterator[pd.DataFrame]:
         """Yield the windows that end in (since, until] in consecutive blocks of time.
 
@@ -130,11 +135,13 @@ class History:
         end = windows.c.window_end
         # SQL Server's sum of the narrower type would overflow.
         readings = func.sum(cast(windows.c.readings, BigInteger))
-        query = select(end, func.count(), readings).where(_ended(windows, since, until))
+        query = select(end, func.count(), readings).where(_ends_between(windows, since, until))
         query = query.group_by(end).order_by(end)
-        kinds = {"window_end": _MOMENT, "windows": np.int64, "readings": np.int64}
-        columns = self._read(lambda connection: read_columns(connection, query, [*kinds.values()]))
-        return pd.DataFrame(dict(zip(kinds, columns, strict=True)))
+        numpy_types = {"window_end": _TIME_TYPE, "windows": np.int64, "readings": np.int64}
+        columns = self._read(
+            lambda connection: read_columns(connection, query, [*numpy_types.values()])
+        )
+        return pd.DataFrame(dict(zip(numpy_types, columns, strict=True)))
 
     def sensors(self) -> set[Pair]:
         """Return all sensors with windows, as (device, sensor)."""
@@ -154,7 +161,7 @@ class History:
         Columns: device, sensor, window_end (datetime64[s], UTC), score, threshold,
         model_version, revision.
         """
-        return self._read_by_key(anomalies, [_ended(anomalies, since, until)])
+        return self._read_by_key(anomalies, [_ends_between(anomalies, since, until)])
 
     def device_alarms(
         self, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None
@@ -164,7 +171,7 @@ class History:
         Columns: device, sensor (the most unusual one), window_end, score, threshold, event_start
         (datetime64[s], UTC), sensors, revision.
         """
-        return self._read_by_key(device_alarms, [_ended(device_alarms, since, until)])
+        return self._read_by_key(device_alarms, [_ends_between(device_alarms, since, until)])
 
     def files(self) -> pd.DataFrame:
         """Return the ledger of files, sorted by name.
@@ -174,7 +181,7 @@ class History:
         """
         columns = [column for column in files.columns if column.name != "file_key"]
         ledger = self._read_few(select(*columns).order_by(files.c.name))
-        return ledger.astype({"ingested_at": _MOMENT})
+        return ledger.astype({"ingested_at": _TIME_TYPE})
 
     def quarantine(self, limit: int | None = None) -> pd.DataFrame:
         """Return quarantined readings, by file and in order: file, position, reason, body.
@@ -249,7 +256,11 @@ class History:
         """
         columns = [column for column in table.c if column.name not in ("sensor_id", "window_end")]
         query = select(table.c.sensor_id, table.c.window_end, *columns)
-        kinds = [np.int32, _MOMENT, *(_KINDS[column.type.python_type] for column in columns)]
+        numpy_types = [
+            np.int32,
+            _TIME_TYPE,
+            *(_NUMPY_TYPES[column.type.python_type] for column in columns),
+        ]
         chosen = None if pairs is None else set(pairs)
 
         def read(connection: Connection) -> tuple[list[list[Any]], dict[Pair, int]]:
@@ -258,7 +269,9 @@ class History:
                 known = self._ids.load(connection)
                 ids = [known[pair] for pair in chosen if pair in known]
                 filtered = query.where(table.c.sensor_id.in_(ids))
-            parts = [read_columns(connection, filtered.where(each), kinds) for each in conditions]
+            parts = [
+                read_columns(connection, filtered.where(each), numpy_types) for each in conditions
+            ]
             return parts, self._ids.load(connection)
 
         try:
@@ -267,7 +280,7 @@ class History:
             raise DatasetError(
                 f"{self.name}: table {table.name} has a value of another type ({error}): {_DAMAGED}"
             ) from error
-        parts = parts or [[np.empty(0, kind) for kind in kinds]]
+        parts = parts or [[np.empty(0, kind) for kind in numpy_types]]
         sensor, end, *values = [np.concatenate(column) for column in zip(*parts, strict=True)]
         if table is windows:
             columns.pop()
@@ -306,7 +319,7 @@ def to_cursor(row: Any) -> Cursor | None:
     return None if row.revision is None else Cursor(row.revision, to_timestamp(row.watermark))
 
 
-def _ended(
+def _ends_between(
     table: Table, since: pd.Timestamp | None, until: pd.Timestamp | None
 ) -> ColumnElement[bool]:
     """Return the condition that a window ends in (since, until]."""
@@ -319,7 +332,7 @@ def _ended(
     return and_(*conditions)
 
 
-def _unscored(after: Cursor | None, until: Cursor) -> list[ColumnElement[bool]]:
+def _match_unscored(after: Cursor | None, until: Cursor) -> list[ColumnElement[bool]]:
     """Return mutually exclusive conditions, one of which holds for each window to score.
 
     The database uses an index for each of them, but none for their disjunction.
@@ -327,9 +340,9 @@ def _unscored(after: Cursor | None, until: Cursor) -> list[ColumnElement[bool]]:
     if until.watermark is None:
         return []
     if after is None or after.watermark is None:
-        return [_ended(windows, None, until.watermark)]
-    old = _ended(windows, None, min(after.watermark, until.watermark))
+        return [_ends_between(windows, None, until.watermark)]
+    old = _ends_between(windows, None, min(after.watermark, until.watermark))
     return [
-        _ended(windows, after.watermark, until.watermark),
+        _ends_between(windows, after.watermark, until.watermark),
         and_(windows.c.revision > after.revision, old),
     ]
