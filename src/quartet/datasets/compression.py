@@ -27,9 +27,12 @@ _ARCHIVES = {
 
 
 def check_expansion(path: str, compressed: int | None, expanded: int) -> None:
-    """Check that a file does not expand to more bytes than any honest one.
+    """Check that a file does not expand too far.
 
-    Its compressed size is None if a web server does not tell it, which counts as `FREE_BYTES`.
+    Args:
+        path: Path of the file, for messages.
+        compressed: Its size in bytes; None if a web server does not tell it.
+        expanded: Its size in bytes after decompression, or what of it was read.
 
     Raises:
         DatasetError: It is more than `FREE_BYTES` and `MAX_EXPANSION` times its size.

@@ -25,7 +25,8 @@ _NUMBERS = (
 """Numbers that have only one reading, as `1,234` and `1.234` have not."""
 _DECIMAL_COMMA, _DECIMAL_POINT = _NUMBERS.format(",", r"\."), _NUMBERS.format(r"\.", ",")
 _THOUSANDS = r"^\s*[+-]?\d{1,3}(?:,\d{3})+\s*$"
-_GROUPS = r"^(\s*[+-]?\d{1,3}),(\d{3}(?:,\d{3})*(?:\.\d*)?\s*)$"
+_GROUPED = r"^\s*[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?\s*$"
+"""Numbers with commas that may separate thousands; the latter with a decimal point or without."""
 _SWAPPED = "\x1f"
 """Unicode's unit separator, which no number contains."""
 
@@ -123,15 +124,15 @@ def to_plain_numbers(column: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
 
     Args:
         column: Numbers as text; other columns are returned unchanged.
-        decimal: The decimal sign, `point` or `comma`; the other one separates thousands. A text
-            with this one elsewhere stays as it is, or with both swapped: neither is a number.
+        decimal: The decimal sign, `point` or `comma`; the other one separates thousands.
+            Texts that are no numbers stay so, some with points and commas exchanged.
     """
     if not pa.types.is_string(column.type):
         return column
     if decimal == "comma":
         for old, new in ((".", _SWAPPED), (",", "."), (_SWAPPED, ",")):
             column = pc.replace_substring(column, old, new)
-    is_grouped = pc.match_substring_regex(column, _GROUPS)
+    is_grouped = pc.match_substring_regex(column, _GROUPED)
     return pc.if_else(is_grouped, pc.replace_substring(column, ",", ""), column)
 
 

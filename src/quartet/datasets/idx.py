@@ -19,6 +19,7 @@ from quartet.datasets.file import FileDataset
 from quartet.datasets.location import Location
 
 _SEPARATOR = re.compile(r"[.-](idx\d+-[^/]*)$")
+"""The end of a name, such as `-idx3-ubyte`, before which a dot or a dash is in use."""
 _MAX_DIMENSIONS = 32
 """Dimensions of an array that every version of NumPy supports."""
 _CHUNK_BYTES = 1024 * 1024
@@ -111,7 +112,7 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
             raise DatasetError(
                 f"{path}: IDX does not support dtype {data.dtype}; convert to one of {supported}"
             )
-        self._check(data.dtype, path)
+        self._check_dtype(data.dtype, path)
         code = _CODES[dtype]
         header = struct.pack(f">BBBB{data.ndim}I", 0, 0, code, data.ndim, *data.shape)
         content = header + np.ascontiguousarray(data, dtype=_DTYPES[code]).tobytes()
@@ -122,7 +123,7 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
     def _parse(self, file: IO[bytes], size: int | None, path: str) -> NDArray[Any]:
         """Return the array, of which nothing is read before the header is checked."""
         dtype, shape = self._parse_header(file, path)
-        self._check(dtype.newbyteorder("="), path)
+        self._check_dtype(dtype.newbyteorder("="), path)
         expected = math.prod(shape) * dtype.itemsize
         check_expansion(path, size, expected)
         content = file.read(expected)
@@ -160,7 +161,7 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
             )
         return _DTYPES[start[2]], struct.unpack(f">{dimensions}I", lengths)
 
-    def _check(self, dtype: np.dtype[Any], path: str) -> None:
+    def _check_dtype(self, dtype: np.dtype[Any], path: str) -> None:
         if self._dtype is not None and dtype != self._dtype:
             raise DatasetError(
                 f"{path}: expected {self._dtype} values, found {dtype}; convert the file"

@@ -16,11 +16,7 @@ from PIL import Image
 
 from quartet.datasets.file import InputDataset
 from quartet.datasets.location import Location
-from quartet.datasets.picture_headers import (
-    MAX_MEGAPIXELS,
-    PictureHeader,
-    read_header,
-)
+from quartet.datasets.picture_headers import MAX_MEGAPIXELS, PictureHeader, read_header
 from quartet.datasets.pictures import Pixels, decode_picture, is_hidden
 
 _READ_AHEAD = 8 << 20
@@ -52,10 +48,10 @@ class Media:
     _location: Location
     is_folder: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
-    _max_megapixels: float = MAX_MEGAPIXELS
     pages: Mapping[str, int] = field(default_factory=dict)
-    _format: str = ""
-    """Format of an animation, if Pillow recognises it."""
+    _max_megapixels: float = MAX_MEGAPIXELS
+    _animation_format: str = ""
+    """Pillow's name of the format of an animated picture."""
 
     @property
     def stem(self) -> str:
@@ -69,7 +65,7 @@ class Media:
         Remote files are not downloaded, but read in blocks. An animated WebP or AVIF picture is
         converted to a lossless video first.
         """
-        if self._format in _CONVERTED:
+        if self._animation_format in _CONVERTED:
             from quartet.datasets.animations import write_animation
 
             with tempfile.TemporaryDirectory() as folder:
@@ -170,16 +166,12 @@ class MediaDataset(InputDataset[Media]):
             header = self._read_header(path)
         except ValueError as error:
             raise DatasetError(f"{path}: {error}") from error
-        still = header is not None and header.frames == 1
-        animation = header.format if header and not still else ""
-        return Media(
-            name,
-            (name,) if still else (),
-            location,
-            _max_megapixels=self._max_megapixels,
-            pages={name: header.pages} if header and header.pages > 1 else {},
-            _format=animation,
-        )
+        if header is None:
+            return Media(name, (), location)
+        if header.frames > 1:
+            return Media(name, (), location, _animation_format=header.format)
+        pages = {name: header.pages} if header.pages > 1 else {}
+        return Media(name, (name,), location, pages=pages, _max_megapixels=self._max_megapixels)
 
     def _load_folder(self, location: Location) -> Media:
         """Return the pictures of a folder; others have a reason why they are left out."""
@@ -208,8 +200,15 @@ class MediaDataset(InputDataset[Media]):
             raise DatasetError(
                 f"{location.path}: the folder contains no pictures{reasons}; {self._hint}"
             )
-        name = PurePosixPath(location.path).name
-        return Media(name, tuple(pictures), location, True, left_out, self._max_megapixels, pages)
+        return Media(
+            PurePosixPath(location.path).name,
+            tuple(pictures),
+            location,
+            is_folder=True,
+            left_out=left_out,
+            pages=pages,
+            _max_megapixels=self._max_megapixels,
+        )
 
     def _read_header(self, path: str) -> PictureHeader | None:
         with self._location.filesystem.open(path, "rb", block_size=_HEADER_BLOCK) as file:

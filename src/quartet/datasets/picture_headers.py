@@ -31,7 +31,7 @@ _UNSUPPORTED_SUFFIXES = {
     ".svg": "SVG",
     ".eps": "EPS",
 }
-_UNKNOWN_SUFFIXES = {
+_OTHER_SUFFIXES = {
     **dict.fromkeys((".tga", ".icb", ".vda"), "Targa"),
     **dict.fromkeys((".sgi", ".rgb", ".bw"), "SGI"),
     **dict.fromkeys((".ico", ".cur", ".icns"), "icons"),
@@ -41,7 +41,7 @@ _UNKNOWN_SUFFIXES = {
     ".hdr": "Radiance HDR", ".pcx": "PCX", ".pdf": "PDF", ".qoi": "QOI", ".xbm": "XBM",
     ".xcf": "GIMP", ".xpm": "XPM",
 }  # fmt: skip
-"""Pictures by suffix, if Pillow does not open them and they are no video."""
+"""Formats by suffix, for messages about files that are neither in `FORMATS` nor a video."""
 PICTURE_SUFFIXES = (*SUFFIXES, *_UNSUPPORTED_SUFFIXES)
 """Suffixes of all pictures, including those of formats that are not read."""
 
@@ -54,11 +54,11 @@ _UNSUPPORTED_STARTS = {
 }
 _VIDEO_STARTS = (b"\x1aE\xdf\xa3", b"OggS", b"FLV", b"\x30\x26\xb2\x75", b"\0\0\x01\xba")
 """Matroska, Ogg, Flash, Windows Media and program streams."""
-_AVIF = {b"avif", b"avis"}
-_HEIF_SEQUENCES = {b"hevc", b"hevx", b"msf1"}
-_HEIF_PICTURES = {b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC",
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIF_SEQUENCE_BRANDS = {b"hevc", b"hevx", b"msf1"}
+_HEIF_PICTURE_BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC",
                   b"mif1": "HEIF", b"mif2": "HEIF", b"crx ": "raw camera data"}  # fmt: skip
-_UNSUPPORTED = "{} cannot be read; export it as JPEG or PNG"
+_UNSUPPORTED_MESSAGE = "{} cannot be read; export it as JPEG or PNG"
 _SUBFILE_TYPE, _COPY_OR_MASK = 254, 0b101
 """TIFF's tag of a page, and its bits of a reduced copy and of a mask."""
 _ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
@@ -99,15 +99,15 @@ def read_header(file: BinaryIO, name: str, max_megapixels: float) -> PictureHead
     """
     start, suffix = file.read(256), PurePosixPath(name).suffix.lower()
     if kind := _find_unsupported(start, suffix):
-        raise ValueError(_UNSUPPORTED.format(kind))
+        raise ValueError(_UNSUPPORTED_MESSAGE.format(kind))
     file.seek(0)
     try:
         picture = Image.open(file, formats=FORMATS)
         frames = getattr(picture, "n_frames", 1) if picture.format in _ANIMATED else 1
         pages = _count_pages(picture) if picture.format == "TIFF" else 1
     except Exception:  # decoders raise any exception on damaged files
-        if (other := _UNKNOWN_SUFFIXES.get(suffix)) and not _is_video(start):
-            raise ValueError(_UNSUPPORTED.format(other)) from None
+        if (other := _OTHER_SUFFIXES.get(suffix)) and not _is_video(start):
+            raise ValueError(_UNSUPPORTED_MESSAGE.format(other)) from None
         damaged = suffix in PICTURE_SUFFIXES and suffix != ".gif" and not _is_video(start)
         return PictureHeader("", 1) if damaged else None
     check_size(picture, max_megapixels)
@@ -152,9 +152,9 @@ def _find_unsupported(start: bytes, suffix: str) -> str:
     if start[4:8] == b"ftyp":
         end = min(len(start), int.from_bytes(start[:4], "big"))
         brands = {start[8:12], *(start[place : place + 4] for place in range(16, end, 4))}
-        if brands & _AVIF or brands & _HEIF_SEQUENCES:
+        if brands & _AVIF_BRANDS or brands & _HEIF_SEQUENCE_BRANDS:
             return ""
-        return _HEIF_PICTURES.get(start[8:12], "")
+        return _HEIF_PICTURE_BRANDS.get(start[8:12], "")
     # Raw data are often TIFF, of which Pillow would read a small preview.
     kind = _UNSUPPORTED_SUFFIXES.get(suffix, "")
     return kind if start[:2] in (b"II", b"MM") or kind in ("SVG", "EPS") else ""

@@ -96,7 +96,7 @@ def convert_to_rgb(picture: Image.Image) -> Image.Image:
 def _convert_to_8_bits(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture).astype(np.float64)
     if picture.mode.startswith("I"):
-        values = values / 257
+        values = values / 257  # 16 bits to 8
     elif values.max(initial=0) <= 1:
         values = values * 255
     return Image.fromarray(np.clip(values, 0, 255).round().astype(np.uint8))

@@ -20,7 +20,7 @@ from quartet.datasets.file import FileDataset
 from quartet.datasets.location import Location
 
 _PARTITION = re.compile(r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/predictions\.parquet$")
-_MILLISECONDS = 3_600_000
+_MILLISECONDS_PER_HOUR = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -201,11 +201,11 @@ def _to_keyed_table(
     seconds = pa.array(times).cast(pa.timestamp("s")).cast(pa.timestamp("ms"))
     table = pa.Table.from_pandas(data, preserve_index=False)
     table = table.set_column(table.column_names.index(time_column), time_column, seconds)
-    table = table.cast(pa.schema([_simplify(field) for field in table.schema]))
+    table = table.cast(pa.schema([_to_plain_type(field) for field in table.schema]))
     return table.sort_by([(name, "ascending") for name in keys])
 
 
-def _simplify(field: pa.Field) -> pa.Field:
+def _to_plain_type(field: pa.Field) -> pa.Field:
     """Return a field with dictionaries and large strings replaced by plain types."""
     dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     return pa.field(field.name, pa.string() if pa.types.is_large_string(dtype) else dtype)
@@ -214,7 +214,7 @@ def _simplify(field: pa.Field) -> pa.Field:
 def _split_by_hour(rows: pa.Table, time_column: str) -> Iterator[tuple[pd.Timestamp, pa.Table]]:
     """Yield each hour with its rows, in their order."""
     milliseconds = rows.column(time_column).cast(pa.int64()).to_numpy()
-    hours = milliseconds // _MILLISECONDS
+    hours = milliseconds // _MILLISECONDS_PER_HOUR
     order = np.argsort(hours, kind="stable")
     rows = rows.take(order)
     values, starts = np.unique(hours[order], return_index=True)

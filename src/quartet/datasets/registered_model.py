@@ -32,8 +32,6 @@ CARD = "MODEL_CARD.md"
 """File with the model card, in the folder of the model."""
 CHECKSUMS = "SHA256SUMS"
 """File with the checksums of a model's other files, as `sha256sum` writes and checks them."""
-
-
 _REFUSED = "not_registered.{}"
 """Tag of a run whose release was refused, by model; its value is the reason."""
 
@@ -160,7 +158,7 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
                 path = mlflow.artifacts.download_artifacts(
                     f"models:/{self.model_name}/{entry.version}"
                 )
-                check_files(Path(path))
+                _check_files(Path(path))
                 model = mlflow.pyfunc.load_model(path)
         except Exception as error:
             raise DatasetError(
@@ -211,7 +209,9 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         )
         self.saved_version = int(created.version)
         logger.info("%s: registered version %s: %s", self.model_name, created.version, data.reason)
-        _describe_model(client, self.model_name, card)
+        if card:
+            with suppress(mlflow.MlflowException):  # Azure ML has no descriptions of models
+                client.update_registered_model(self.model_name, card)
         _set_alias(client, created, last)
 
     def _find_version(self) -> Any | None:
@@ -220,14 +220,10 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         if entry is None and self._registered_by:
             command = f"`{run_command(self._registered_by)}`"
             refusal = self._find_refusal()
-            raise DatasetError(
-                f"{self.model_name}: no version is registered; "
-                + (
-                    f"{command} refused the last one: {refusal}"
-                    if refusal
-                    else f"run {command} first"
-                )
+            advice = (
+                f"{command} refused the last one: {refusal}" if refusal else f"run {command} first"
             )
+            raise DatasetError(f"{self.model_name}: no version is registered; {advice}")
         if entry is None:
             return None
         other = entry.tags.get("trained_on")
@@ -313,7 +309,7 @@ def _write_model(release: ModelRelease, folder: Path) -> Path:
     return model_folder
 
 
-def check_files(model_folder: Path) -> None:
+def _check_files(model_folder: Path) -> None:
     """Check the data files of a model against their checksums; earlier versions have none.
 
     Raises:
@@ -343,15 +339,6 @@ def _copy_package(loader_module: str, folder: Path) -> Path:
 def _pin(distribution: str) -> str:
     """Return `name==version` as installed, without local labels such as `+cpu`."""
     return f"{distribution}=={installed_version(distribution).partition('+')[0]}"
-
-
-def _describe_model(client: Any, name: str, card: str) -> None:
-    """Make the card of the new version the description of the model, where there are such."""
-    import mlflow
-
-    if card:
-        with suppress(mlflow.MlflowException):  # Azure ML has no descriptions of models
-            client.update_registered_model(name, card)
 
 
 def _set_alias(client: Any, created: Any, last: Any | None) -> None:

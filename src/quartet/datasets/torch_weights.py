@@ -128,7 +128,7 @@ class WeightsDataset(FileDataset[Weights, Weights]):
             tensors, metadata = _from_safetensors(content, path)
         arrays = {name: _to_array(tensor, name, path) for name, tensor in tensors.items()}
         if expected := metadata.pop(_CHECKSUM, None):
-            _check_sum(arrays, expected, path)
+            _check_checksum(arrays, expected, path)
         arrays = {name: each for name, each in arrays.items() if name.startswith(self._prefix)}
         if not arrays:
             raise DatasetError(f"{path}: contains no weights named {self._prefix}…; {self._hint}")
@@ -185,7 +185,7 @@ def _check_finite(arrays: Mapping[str, NDArray[Any]], path: str) -> None:
             )
 
 
-def _check_sum(arrays: Mapping[str, NDArray[Any]], expected: str, path: str) -> None:
+def _check_checksum(arrays: Mapping[str, NDArray[Any]], expected: str, path: str) -> None:
     """Check the arrays of a file against its checksum.
 
     Raises:
