@@ -6,10 +6,7 @@ import sys
 from pathlib import Path
 
 import fsspec
-import numpy as np
 import pytest
-from kedro.io import DatasetError
-from kedro_datasets.json import JSONDataset
 
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
 from quartet.datasets.atomic import AtomicLocalFileSystem
@@ -41,14 +38,6 @@ def test_exception_while_writing_keeps_the_old_file(tmp_path, mode, content):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_failed_serialisation_keeps_the_old_file(tmp_path):
-    dataset = JSONDataset(filepath=str(tmp_path / "facts.json"))
-    dataset.save({"value": 1})
-    with pytest.raises(DatasetError):
-        dataset.save({"value": 2, "not": np.zeros(1)})
-    assert dataset.load() == {"value": 1}
 
 
 def test_file_written_in_an_exception_handler_is_saved(tmp_path):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from kedro.io import DatasetError
 
 from quartet.datasets.checkpoint import CheckpointDataset, CheckpointState, fingerprint
 
@@ -83,8 +82,3 @@ def test_changed_value_counts_as_missing(tmp_path):
         assert checkpoint.restore("key") == CheckpointState()
     path.write_bytes(saved)
     assert checkpoint.restore("key").facts == {"epoch": 7}
-
-
-def test_save_raises(dataset):
-    with pytest.raises(DatasetError, match="read-only"):
-        dataset.save(STATE)

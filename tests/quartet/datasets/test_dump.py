@@ -100,14 +100,6 @@ def test_file_without_line_ends_uses_bounded_memory(tmp_path):
     assert peak < 60_000_000
 
 
-def test_reading_can_stop_early(tmp_path):
-    path = tmp_path / "Posts.xml.gz"
-    path.write_bytes(COMPRESSED[".gz"])
-    lines = dataset(path).load().lines()
-    assert next(lines) == LINES[0]
-    lines.close()
-
-
 @pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])
 def test_saved_bytes_are_reproducible_on_any_storage(tmp_path, suffix):
     path, url = tmp_path / f"Posts.xml{suffix}", f"memory:///dump-test/Posts.xml{suffix}"

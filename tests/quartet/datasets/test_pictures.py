@@ -221,8 +221,6 @@ def test_invalid_folder_raises_with_hint(tmp_path):
         PictureFolderDataset(folder=str(tmp_path), hint=hint).load()
     with pytest.raises(DatasetError, match=r"notes\.txt: no such folder"):
         PictureFolderDataset(folder=str(tmp_path / "notes.txt")).load()
-    with pytest.raises(DatasetError, match="read-only"):
-        PictureFolderDataset(folder=None).save({})
 
 
 def test_live_picture_is_replaced_and_previewed(tmp_path):

@@ -23,20 +23,17 @@ def test_a_server_needs_the_extra_sql(monkeypatch, url, database):
     assert str(raised.value) == extras.format_missing(database, "sql")
 
 
-@pytest.mark.parametrize("url", ["sqlite:///sensors.db", "mssql+pyodbc://db.example.org/x"])
 @pytest.mark.parametrize(
     ("credentials", "message"),
     [
         ("hunter2", "credentials are not a mapping; expected username, password, url"),
-        (["hunter2"], "credentials are not a mapping; expected username, password, url"),
         ({"usrname": "hunter2"}, "credentials: 'usrname' is not a key; expected username"),
         ({"username": "me", "password": 31337}, "credentials: password is not text; write it in"),
-        ({"username": ["hunter2"]}, "credentials: username is not text; write it in quotes"),
     ],
 )
-def test_invalid_credentials_are_reported_without_their_values(url, credentials, message):
+def test_invalid_credentials_are_reported_without_their_values(credentials, message):
     with pytest.raises(DatasetError) as raised:
-        parse_database_url(url, credentials)
+        parse_database_url("sqlite:///sensors.db", credentials)
     assert message in str(raised.value)
     assert not any(secret in str(raised.value) for secret in ("hunter2", "31337"))
 

@@ -120,11 +120,6 @@ def test_formats_are_checked_before_the_run(tmp_path) -> None:
     assert found == [("2026-01-02T00:00:00", "d", "s", 1.0)]
 
 
-def test_unknown_option_is_named(tmp_path) -> None:
-    with pytest.raises(DatasetError, match="sensor_columns: layout should be 'long' or 'wide'"):
-        source(tmp_path / "t.csv", layout="broad")
-
-
 def test_wide_table_has_a_reading_in_each_cell(tmp_path, caplog) -> None:
     path = write(
         tmp_path / "pump.csv",

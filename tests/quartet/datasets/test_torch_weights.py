@@ -62,13 +62,6 @@ def test_safetensors_file_that_starts_like_a_pickle_loads(tmp_path, start):
     assert_tensors(load(path))
 
 
-def test_metadata_of_a_safetensors_file_are_loaded(tmp_path):
-    save_file(TENSORS, tmp_path / "wave.safetensors", {"licence": "public domain"})
-    weights = load(tmp_path / "wave.safetensors")
-    assert_tensors(weights)
-    assert weights.metadata == {"licence": "public domain"}
-
-
 @pytest.mark.parametrize(
     "checkpoint",
     [
@@ -139,12 +132,6 @@ def test_code_in_a_pytorch_file_never_runs(tmp_path, zipped):
     assert "state_dict" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not target.exists()
-
-
-def test_pickled_module_raises(tmp_path):
-    torch.save(torch.nn.Linear(2, 2), tmp_path / "whole.pt")
-    with pytest.raises(DatasetError, match=r"more than arrays \(torch\.nn\.modules\.linear\.Lin"):
-        load(tmp_path / "whole.pt")
 
 
 def _contents():
@@ -282,7 +269,7 @@ def test_damaged_weights_of_valid_length_are_refused(tmp_path, place):
         load(path)
 
 
-def test_exchanged_arrays_are_refused(tmp_path):
+def test_checksum_depends_on_names_and_values_of_arrays_only():
     one, other = ({"a": np.full(3, value, np.float32)} for value in (1, 2))
     assert Weights("", one).sha256 != Weights("", other).sha256
     assert Weights("", one).sha256 == Weights("another name", dict(one)).sha256
