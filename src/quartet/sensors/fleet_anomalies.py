@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from quartet.sensors.fleet_values import DAY, FleetValues, Part
+from quartet.sensors.fleet_values import DAY, FleetSensors, Measurements
 
 ANOMALIES = ("spike", "stuck", "drift", "dropout", "level_shift")
 """Kinds: a few outliers; a constant value; a value that drifts for hours until the sensor is
@@ -54,15 +53,15 @@ class Anomaly(NamedTuple):
     size: float
 
 
-def plan_anomalies(values: FleetValues) -> list[Anomaly]:
+def plan_anomalies(sensors: FleetSensors) -> list[Anomaly]:
     """Plan all anomalies of a fleet, in the order of time; kinds are equally frequent.
 
     Raises:
         ValueError: The anomalies do not fit into the time after the normal days.
     """
-    fleet = values.fleet
+    fleet = sensors.fleet
     begin = int(np.ceil(fleet.normal_days * DAY / fleet.period_seconds))
-    steps = values.steps - begin
+    steps = sensors.steps - begin
     count = round(fleet.anomalies_per_day * max(0.0, fleet.days - fleet.normal_days))
     generator = np.random.default_rng([fleet.seed, 5])
     kinds = generator.permutation(np.resize(ANOMALIES, count))
@@ -71,7 +70,7 @@ def plan_anomalies(values: FleetValues) -> list[Anomaly]:
     by_pair: dict[int, list[Anomaly]] = {}
     for kind in map(str, kinds):
         for _ in range(_ATTEMPTS):
-            anomaly = _draw(kind, begin, steps, values, generator)
+            anomaly = _draw(kind, begin, steps, sensors, generator)
             others = by_pair.setdefault(anomaly.pair, [])
             if all(
                 anomaly.first > other.last + gap or anomaly.last < other.first - gap
@@ -81,7 +80,7 @@ def plan_anomalies(values: FleetValues) -> list[Anomaly]:
         else:
             raise ValueError(
                 f"{count} anomalies do not fit into the time after the normal days of "
-                f"{len(values.pairs)} sensors; decrease anomalies_per_day, or increase days"
+                f"{len(sensors.pairs)} sensors; decrease anomalies_per_day, or increase days"
             )
         others.append(anomaly)
         planned.append(anomaly)
@@ -89,37 +88,37 @@ def plan_anomalies(values: FleetValues) -> list[Anomaly]:
 
 
 def _draw(
-    kind: str, begin: int, steps: int, values: FleetValues, generator: np.random.Generator
+    kind: str, begin: int, steps: int, sensors: FleetSensors, generator: np.random.Generator
 ) -> Anomaly:
     """Draw an anomaly in the `steps` from `begin`, at most a quarter of them long."""
     seconds = generator.uniform(*_SECONDS[kind])
     minimum = 1 if kind == "spike" else 3
-    length = max(minimum, min(round(seconds / values.fleet.period_seconds), steps // 4))
+    length = max(minimum, min(round(seconds / sensors.fleet.period_seconds), steps // 4))
     if length > steps:
         raise ValueError(
             f"{steps} readings of a sensor after the normal days are too few for an anomaly; "
             "increase days"
         )
-    pair = int(generator.integers(len(values.pairs)))
+    pair = int(generator.integers(len(sensors.pairs)))
     first = begin + int(generator.integers(steps - length + 1))
     size = generator.choice([-1, 1]) * generator.uniform(*_SIZE.get(kind, (0.0, 0.0)))
-    return Anomaly(kind, pair, first, first + length - 1, float(size * values.spread[pair]))
+    return Anomaly(kind, pair, first, first + length - 1, float(size * sensors.spread[pair]))
 
 
-def make_label_table(values: FleetValues, anomalies: Sequence[Anomaly]) -> pd.DataFrame:
+def make_label_table(sensors: FleetSensors, anomalies: Sequence[Anomaly]) -> pd.DataFrame:
     """Return the anomalies as labels.
 
     Returns:
         Columns `device`, `sensor`, `start`, `end` (UTC, of the first and the last affected
         reading) and `kind`.
     """
-    first = values.first[[anomaly.pair // values.fleet.sensors for anomaly in anomalies]]
+    first = sensors.first[[anomaly.pair // sensors.fleet.sensors for anomaly in anomalies]]
     steps = np.array([(each.first, each.last) for each in anomalies], np.int64).reshape(-1, 2)
-    times = first[:, None] + steps * values.period
+    times = first[:, None] + steps * sensors.period
     return pd.DataFrame(
         {
-            "device": [values.pairs[anomaly.pair][0] for anomaly in anomalies],
-            "sensor": [values.pairs[anomaly.pair][1] for anomaly in anomalies],
+            "device": [sensors.pairs[anomaly.pair][0] for anomaly in anomalies],
+            "sensor": [sensors.pairs[anomaly.pair][1] for anomaly in anomalies],
             "start": times[:, 0].astype("datetime64[us]"),
             "end": times[:, 1].astype("datetime64[us]"),
             "kind": [anomaly.kind for anomaly in anomalies],
@@ -127,41 +126,20 @@ def make_label_table(values: FleetValues, anomalies: Sequence[Anomaly]) -> pd.Da
     )
 
 
-class AnomalyInjector:
-    """Applies anomalies to a stream of readings, part by part."""
-
-    def __init__(self, seed: int, anomalies: Sequence[Anomaly]) -> None:
-        self._anomalies = list(anomalies)
-        self._losses = np.random.default_rng([seed, 6])
-        self._stuck: dict[Anomaly, float] = {}
-
-    def apply(self, part: Part) -> Part:
-        """Return the part with the effects of the anomalies; does not change its argument."""
-        end = part.first + len(part.measured)
-        anomalies = [
-            each for each in self._anomalies if each.first < end and each.last >= part.first
-        ]
-        if not anomalies:
-            return part
-        measured, present = part.measured.copy(), part.present.copy()
-        for anomaly in anomalies:
-            steps = np.arange(max(anomaly.first, part.first), min(anomaly.last + 1, end))
-            rows = steps - part.first
-            if anomaly.kind == "dropout":
-                present[rows, anomaly.pair] &= self._losses.random(len(rows)) < _DROPOUT_ARRIVALS
-            else:
-                normal = measured[rows, anomaly.pair]
-                measured[rows, anomaly.pair] = self._inject(anomaly, steps, normal)
-        return part._replace(measured=measured, present=present)
-
-    def _inject(
-        self, anomaly: Anomaly, steps: NDArray[np.int64], normal: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        if anomaly.kind == "stuck":
-            value = self._stuck.setdefault(anomaly, float(normal[0]))
-            return np.full(len(steps), value)
-        if anomaly.kind == "drift":
-            return normal + anomaly.size * (steps + 1 - anomaly.first) / (
-                anomaly.last + 1 - anomaly.first
-            )
-        return normal + anomaly.size
+def inject_anomalies(
+    measurements: Measurements, anomalies: Sequence[Anomaly], seed: int
+) -> Measurements:
+    """Return measurements with the effects of anomalies."""
+    readings, present = measurements.readings.copy(), measurements.present.copy()
+    losses = np.random.default_rng([seed, 6])
+    for kind, pair, first, last, size in anomalies:
+        steps, length = slice(first, last + 1), last + 1 - first
+        if kind == "dropout":
+            present[steps, pair] &= losses.random(length) < _DROPOUT_ARRIVALS
+        elif kind == "stuck":
+            readings[steps, pair] = readings[first, pair]
+        elif kind == "drift":
+            readings[steps, pair] += size * np.arange(1, length + 1) / length
+        else:
+            readings[steps, pair] += size
+    return measurements._replace(readings=readings, present=present)

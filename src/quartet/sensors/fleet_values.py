@@ -7,7 +7,6 @@ Level, cycle and noise differ between sensors of one kind, so that each needs it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -31,8 +30,6 @@ _NOISE_SECONDS = 1200.0
 _SECOND_HARMONIC = 0.3
 """Amplitude of the second harmonic of the daily cycle, relative to the first."""
 _CYCLE_DEVIATION = np.sqrt((1 + _SECOND_HARMONIC**2) / 2)
-_PART_READINGS = 1_000_000
-"""Approximate number of readings that are generated at a time."""
 
 
 class Kind(NamedTuple):
@@ -56,24 +53,22 @@ KINDS = (
 )
 
 
-class Part(NamedTuple):
-    """All readings of m consecutive time steps.
+class Measurements(NamedTuple):
+    """The readings of a fleet at m time steps.
 
     Attributes:
-        first: Index of the first time step in the stream.
         time: Time of each device at each step, microseconds since the epoch; shape (m, devices).
-        measured: Value of each sensor, in the order of `FleetValues.pairs`; shape (m, pairs).
+        readings: Value of each sensor, in the order of `FleetSensors.pairs`; shape (m, pairs).
         present: Whether the reading arrives; shape (m, pairs).
     """
 
-    first: int
     time: Times
-    measured: Array
+    readings: Array
     present: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class FleetValues:
+class FleetSensors:
     """The sensors of a fleet and the time steps at which they are read."""
 
     fleet: Fleet
@@ -139,28 +134,22 @@ class FleetValues:
             2 * drawn[3],
         )
 
-    def parts(self) -> Iterator[Part]:
-        """Yield the complete stream; the values do not depend on the size of the parts."""
+    def measure(self) -> Measurements:
+        """Return all readings, without anomalies."""
         level, swing, noise, hour = self._parameters
-        white, slow, loss = (
-            np.random.default_rng([self.fleet.seed, stream]) for stream in (1, 2, 3)
+        initial, slow, white, loss = (
+            np.random.default_rng([self.fleet.seed, stream]) for stream in (4, 2, 1, 3)
         )
+        shape = (self.steps, len(self.pairs))
         decay = float(np.exp(-self.fleet.period_seconds / _NOISE_SECONDS))
-        initial = np.random.default_rng([self.fleet.seed, 4]).normal(size=(1, len(self.pairs)))
-        state = decay * initial
-        rows = max(1, _PART_READINGS // len(self.pairs))
-        for first in range(0, self.steps, rows):
-            count = min(rows, self.steps - first)
-            shape = (count, len(self.pairs))
-            innovations = np.sqrt(1 - decay**2) * slow.normal(size=shape)
-            correlated, state = lfilter([1.0], [1.0, -decay], innovations, axis=0, zi=state)
-            step = first + np.arange(count)
-            time = self.first + self.period * step[:, None]
-            cycle = _daily_cycle(np.repeat(time, self.fleet.sensors, axis=1), hour)
-            mixed = np.sqrt(0.5) * (correlated + white.normal(size=shape))
-            measured = level + swing * cycle + noise * mixed
-            present = loss.random(size=shape) >= self.fleet.lost
-            yield Part(first, time, measured, present)
+        state = decay * initial.normal(size=(1, len(self.pairs)))
+        innovations = np.sqrt(1 - decay**2) * slow.normal(size=shape)
+        correlated, _ = lfilter([1.0], [1.0, -decay], innovations, axis=0, zi=state)
+        time = self.first + self.period * np.arange(self.steps)[:, None]
+        cycle = _daily_cycle(np.repeat(time, self.fleet.sensors, axis=1), hour)
+        mixed = np.sqrt(0.5) * (correlated + white.normal(size=shape))
+        readings = level + swing * cycle + noise * mixed
+        return Measurements(time, readings, loss.random(size=shape) >= self.fleet.lost)
 
 
 def _sensor_name(index: int) -> str:

@@ -208,13 +208,8 @@ class SensorSvm(_Settings):
     )
     workers: int = Field(2, ge=1, le=256, description="Processes that train in parallel.")
 
-    @property
-    def context(self) -> Context:
-        """The preceding time by which windows are normalised, if it is set."""
-        return self.context_for(0)
-
     def context_for(self, window_seconds: int) -> Context:
-        """Return the preceding time by which windows of this length are, or may be, normalised."""
+        """Return the context of windows of this length, which all or some of the sensors have."""
         from quartet.sensors.context import CONTEXT_WINDOWS, NO_CONTEXT, SPREAD_FACTOR, Context
 
         hours = self.context_hours
@@ -311,7 +306,7 @@ class SensorRelease(_Settings):
 
 
 class Fleet(_Settings):
-    """A simulated fleet of devices with sensors, and how it sends its readings."""
+    """A simulated fleet of devices, which send their readings of a time step in one event."""
 
     seed: Seed
     devices: int = Field(3, ge=1, description="Number of devices, each with the same sensors.")
@@ -331,19 +326,12 @@ class Fleet(_Settings):
         0.01, ge=0, lt=1, description="Share of readings that never arrive, in normal times too."
     )
     namespace: str = Field("plant", pattern=r"^[\w.-]+$", description="Event Hubs namespace.")
-    hub: str = Field("telemetry", pattern=r"^[\w.-]+$", description="Name of the event hub.")
     partitions: int = Field(2, ge=1, le=1024, description="Partitions of the event hub.")
     capture_seconds: int = Field(
         300,
         ge=1,
         description="Time span of a capture file. Event Hubs allows 60 to 900; longer spans keep "
         "the number of files in a sample low.",
-    )
-    compression: int = Field(6, ge=0, le=9, description="Level of zlib's deflate.")
-    batched: bool = Field(
-        False,
-        description="Whether a device sends the readings of one time step in one event, as a JSON "
-        "array, instead of one event per reading.",
     )
     faulty: int = Field(
         0, ge=0, description="Number of events with an invalid reading; all faults are as frequent."

@@ -1,13 +1,12 @@
-"""Simulation of a fleet: its readings with labelled anomalies, and capture files of its events.
+"""Simulation of a fleet: capture files of its events, with labelled anomalies.
 
-The same settings give the same bytes. The readings of a fleet of any size can be streamed in
-constant memory.
+The same settings give the same bytes.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -15,20 +14,20 @@ from itertools import groupby
 from typing import Any
 
 import fastavro
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 from tqdm import tqdm
 
 from quartet.sensors.event_patterns import SCHEMA
-from quartet.sensors.fleet_anomalies import AnomalyInjector, make_label_table, plan_anomalies
-from quartet.sensors.fleet_events import Event, FleetEvents
-from quartet.sensors.fleet_values import SECOND, FleetValues
-from quartet.sensors.readings import concatenate
+from quartet.sensors.fleet_anomalies import inject_anomalies, make_label_table, plan_anomalies
+from quartet.sensors.fleet_events import Event, create_events
+from quartet.sensors.fleet_values import SECOND, FleetSensors
 from quartet.sensors.settings import Fleet
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OFFSET_STEP = 256
+"""Difference of the offsets of consecutive events in a partition; Event Hubs has bytes."""
+_COMPRESSION = 9
+"""Level of zlib's deflate: the smallest files."""
 
 
 @dataclass(frozen=True)
@@ -52,56 +51,26 @@ class Captured:
     late: int
 
 
-def simulate(fleet: Fleet) -> tuple[pa.Table, pd.DataFrame]:
-    """Return all readings of a fleet in the order of time, and the labels of its anomalies.
-
-    No reading is faulty, repeated or late.
-    """
-    values = FleetValues(fleet)
-    return concatenate(list(stream_readings(fleet))), make_label_table(
-        values, plan_anomalies(values)
-    )
-
-
-def stream_readings(fleet: Fleet) -> Iterator[pa.Table]:
-    """Yield the readings of a fleet, about a million at a time."""
-    values = FleetValues(fleet)
-    injector = AnomalyInjector(fleet.seed, plan_anomalies(values))
-    devices, sensors = (
-        pa.array(names).dictionary_encode() for names in zip(*values.pairs, strict=True)
-    )
-    count = 0
-    for part in map(injector.apply, values.parts()):
-        row, pair = np.nonzero(part.present)
-        rounded = values.round(part.measured)[row, pair]
-        time = part.time[row, pair // fleet.sensors]
-        order = np.argsort(time, kind="stable")
-        yield pa.table(
-            {
-                "device": devices.take(pa.array(pair[order])),
-                "sensor": sensors.take(pa.array(pair[order])),
-                "timestamp": time[order],
-                "value": rounded[order],
-                "sequence": np.arange(count, count + len(order)),
-            }
-        )
-        count += len(order)
-
-
 def write_captures(fleet: Fleet) -> Captured:
-    """Return all capture files of a fleet, with labels and counts to check against."""
-    values = FleetValues(fleet)
-    events = FleetEvents(values)
+    """Return all capture files of a fleet, with labels and counts to check against.
+
+    Raises:
+        ValueError: The anomalies, or the irregular events, do not fit into the time.
+    """
+    sensors = FleetSensors(fleet)
+    anomalies = plan_anomalies(sensors)
+    measurements = inject_anomalies(sensors.measure(), anomalies, fleet.seed)
+    events, counts = create_events(sensors, measurements)
     files = dict(
         tqdm(_write_files(fleet, events), desc="simulating", unit="file", disable=None, delay=2)
     )
-    return Captured(files, make_label_table(values, plan_anomalies(values)), **events.counts)
+    return Captured(files, make_label_table(sensors, anomalies), **counts)
 
 
-def _write_files(fleet: Fleet, events: FleetEvents) -> Iterator[tuple[str, bytes]]:
+def _write_files(fleet: Fleet, events: Sequence[Event]) -> Iterator[tuple[str, bytes]]:
     length = fleet.capture_seconds * SECOND
     next_sequence = [0] * fleet.partitions
-    for window, arrived in groupby(events.stream(), key=lambda event: event.enqueued // length):
+    for window, arrived in groupby(events, key=lambda event: event.enqueued // length):
         parts: list[list[Event]] = [[] for _ in range(fleet.partitions)]
         for event in arrived:
             parts[event.device % fleet.partitions].append(event)
@@ -114,7 +83,7 @@ def _write_files(fleet: Fleet, events: FleetEvents) -> Iterator[tuple[str, bytes
 
 def _format_path(fleet: Fleet, partition: int, second: int) -> str:
     start = _EPOCH + timedelta(seconds=second)
-    return f"{fleet.namespace}/{fleet.hub}/{partition}/{start:%Y/%m/%d/%H/%M/%S}.avro"
+    return f"{fleet.namespace}/telemetry/{partition}/{start:%Y/%m/%d/%H/%M/%S}.avro"
 
 
 def _encode_avro(fleet: Fleet, path: str, first: int, events: list[Event]) -> bytes:
@@ -140,7 +109,7 @@ def _encode_avro(fleet: Fleet, path: str, first: int, events: list[Event]) -> by
         records,
         codec="deflate",
         sync_marker=marker,
-        codec_compression_level=fleet.compression,
+        codec_compression_level=_COMPRESSION,
     )
     return file.getvalue()
 

@@ -180,7 +180,7 @@ def test_the_first_run_starts_where_training_ended_and_the_next_is_empty(site):
 
 def test_models_with_a_context_score_normalised_windows(tmp_path):
     settings = SETTINGS.model_copy(update={"context_hours": 1.0, "context_spread_hours": 3.0})
-    context, until = settings.context, TRAINED + SCORED
+    context, until = settings.context_for(0), TRAINED + SCORED
     end = until + 60
     changed = pd.concat(
         [make_windows("pump", 0, 230), make_windows("pump", 230, end, shift=40)], ignore_index=True
@@ -210,7 +210,7 @@ def test_training_normalises_windows_by_those_before(site):
     absolute = SETTINGS.model_copy(update={"context_hours": 0.0})
     plain, _ = select_windows(site.tables, NO_EVENTS, complete, absolute)
     normalised, _ = select_windows(site.tables, NO_EVENTS, complete, settings)
-    expected = settings.context.apply(plain)
+    expected = settings.context_for(0).apply(plain)
     columns = plain.columns.drop("relative")
     pd.testing.assert_frame_equal(normalised[columns], expected[columns], check_dtype=False)
     assert abs(normalised["mean"].median()) < 1 < plain["mean"].median()
@@ -231,7 +231,7 @@ def make_daily_cycle(first, last, shift=0.0):
 
 def make_site_with_daily_cycle(folder, settings=SETTINGS, days=4):
     """A site whose models have been trained on days and nights of the pump."""
-    normal = settings.context.apply(make_daily_cycle(0, days * DAY))
+    normal = settings.context_for(0).apply(make_daily_cycle(0, days * DAY))
     model_set = fit_model_set(normal, settings, 300, progress=False).model_set
     return Site(folder, Champion(1, {}, SensorScorer(model_set)))
 
@@ -295,7 +295,7 @@ def test_drift_is_measured_on_normalised_windows_of_models_with_a_context(tmp_pa
     model_set = model_set.merge([model_set, *further])
     publish(site, until, complete)
     end = complete["window_end"].max()
-    normalised = settings.context.apply(complete)
+    normalised = settings.context_for(0).apply(complete)
     span = Span(end - pd.Timedelta(hours=24), end)
     expected = measure_drift(model_set, [normalised[normalised["window_end"] > span.since]], span)
     monkeypatch.setattr(nodes, "_BLOCK_WINDOWS", 500)  # windows of a sensor
@@ -459,7 +459,7 @@ def make_site_of_one_device(folder, settings=SETTINGS):
         [make_windows("a" * size, 0, TRAINED).assign(device="pump", sensor=f"s{size}")
          for size in (1, 2, 3)]
     )  # fmt: skip
-    trained = fit_model_set(settings.context.apply(normal), settings, 300, progress=False)
+    trained = fit_model_set(settings.context_for(0).apply(normal), settings, 300, progress=False)
     model_set = fit_thresholds(trained.model_set, trained.device_scores, settings.nu)
     return Site(folder, Champion(1, {}, SensorScorer(model_set)))
 

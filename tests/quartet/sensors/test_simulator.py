@@ -1,7 +1,6 @@
 """The simulated stream has the layout of Event Hubs Capture, and its labels are correct."""
 
 import io
-import json
 from collections import Counter, defaultdict
 from datetime import datetime
 
@@ -16,17 +15,16 @@ from quartet.sensors.event_patterns import SCHEMA
 from quartet.sensors.fleet_anomalies import ANOMALIES
 from quartet.sensors.readings import PairEncoder, concatenate
 from quartet.sensors.settings import Fleet, SensorIngestion
-from quartet.sensors.simulator import simulate, stream_readings, write_captures
+from quartet.sensors.simulator import write_captures
 from quartet.sensors.windows import drop_duplicates
 
 SECOND = 1_000_000
+KEYS = ["device", "sensor", "timestamp"]
 SAMPLE = Fleet(
     seed=20260302,
     devices=3,
     sensors=3,
     capture_seconds=21_600,
-    batched=True,
-    compression=9,
     faulty=16,
     repeated=24,
     late=36,
@@ -41,19 +39,20 @@ def sample():
     return write_captures(SAMPLE)
 
 
+def decode(path, content):
+    return decode_capture(content, path, SensorIngestion())
+
+
 @pytest.fixture(scope="module")
 def decoded(sample):
-    return [
-        decode_capture(content, path, SensorIngestion()) for path, content in sample.files.items()
-    ]
+    return [decode(*file) for file in sample.files.items()]
 
 
-@pytest.fixture(scope="module")
-def simulated():
-    readings, labels = simulate(SAMPLE)
-    table = readings.to_pandas()
-    table["time"] = table["timestamp"].astype("datetime64[us]")
-    return table, labels
+def to_table(decoded):
+    """Return the distinct readings of decoded files."""
+    table = concatenate([each.readings for each in decoded]).to_pandas()
+    table = table.astype({"device": str, "sensor": str}).drop_duplicates(KEYS)
+    return table.assign(time=table["timestamp"].astype("datetime64[us]"))
 
 
 def records(content):
@@ -118,18 +117,6 @@ def test_ingestion_finds_all_readings_faults_duplicates_and_late_readings(sample
     assert 0.5 * sample.late < late <= sample.late
 
 
-def test_what_ingestion_reads_is_what_was_simulated(decoded, simulated):
-    readings = concatenate([each.readings for each in decoded])
-    keys = ["device", "sensor", "timestamp"]
-    found = readings.to_pandas().astype({"device": str, "sensor": str}).drop_duplicates(keys)
-    expected = simulated[0].astype({"device": str, "sensor": str})
-    columns = [*keys, "value"]
-    pd.testing.assert_frame_equal(
-        found[columns].sort_values(keys, ignore_index=True),
-        expected[columns].sort_values(keys, ignore_index=True),
-    )
-
-
 def parse_enqueued_time(event):
     moment = datetime.strptime(event["EnqueuedTimeUtc"] + " +0000", "%m/%d/%Y %I:%M:%S %p %z")
     return moment.timestamp()
@@ -159,43 +146,6 @@ def test_files_have_the_layout_of_event_hubs_capture(sample):
     assert set(following) == {"0", "1"}
 
 
-def test_bodies_have_one_reading_or_those_of_a_time_step():
-    alone = records(next(iter(write_captures(quiet()).files.values())))
-    together = records(next(iter(write_captures(quiet(batched=True)).files.values())))
-    one = json.loads(alone[0]["Body"])
-    assert set(one) == {"device", "sensor", "timestamp", "value"}
-    assert one["timestamp"] == "2026-03-02T00:00:00Z"
-    several = json.loads(together[0]["Body"])
-    assert [each["sensor"] for each in several] == ["temperature", "vibration", "pressure"]
-    assert several[0] == one
-    assert len(alone) == 3 * len(together)
-
-
-def test_a_stream_equals_the_complete_simulation(monkeypatch):
-    fleet = SMALL.model_copy(update={"late": 20, "repeated": 20, "faulty": 8})
-    complete = write_captures(fleet)
-    readings, _ = simulate(fleet)
-    monkeypatch.setattr("quartet.sensors.fleet_values._PART_READINGS", 1000)
-    parts = list(stream_readings(fleet))
-    assert len(parts) > 10
-    streamed = concatenate(parts)
-    assert streamed.equals(readings)
-    files = write_captures(fleet).files
-    assert files.keys() == complete.files.keys()
-    for path, content in files.items():
-        bodies = [
-            sorted(str(e["Body"]) for e in records(c)) for c in (content, complete.files[path])
-        ]
-        assert bodies[0] == bodies[1]
-
-
-def test_a_large_fleet_is_yielded_in_parts():
-    fleet = Fleet(seed=1, devices=20_000, sensors=3, days=3650, anomalies_per_day=0)
-    first = next(stream_readings(fleet))
-    assert 900_000 < len(first) < 1_000_001
-    assert len(first.column("device").chunk(0).dictionary) == 20_000
-
-
 def around(table, label):
     """Return the values during an event, and those of the sensor's five normal days."""
     values = select_values(table, (label.device, label.sensor))
@@ -204,9 +154,9 @@ def around(table, label):
     return during["value"].to_numpy(), normal
 
 
-def test_labels_match_the_disturbed_readings(simulated):
-    table, labels = simulated
-    for label in labels.itertuples():
+def test_labels_match_the_disturbed_readings(sample, decoded):
+    table = to_table(decoded)
+    for label in sample.labels.itertuples():
         during, normal = around(table, label)
         center, deviation = normal["value"].mean(), normal["value"].std()
         minutes = (label.end - label.start) // pd.Timedelta("1min") + 1
@@ -230,15 +180,14 @@ def test_labels_match_the_disturbed_readings(simulated):
                 assert abs(last - first) > 1.2 * deviation
 
 
-def test_anomalies_change_only_labelled_readings(simulated):
-    table, labels = simulated
-    calm, _ = simulate(SAMPLE.model_copy(update={"anomalies_per_day": 0}))
-    keys = ["device", "sensor", "timestamp"]
-    both = table.merge(calm.to_pandas(), on=keys, how="right", suffixes=("", "_calm"))
+def test_anomalies_change_only_labelled_readings(sample, decoded):
+    calm = write_captures(SAMPLE.model_copy(update={"anomalies_per_day": 0}))
+    expected = to_table([decode(*file) for file in calm.files.items()])
+    both = to_table(decoded).merge(expected, on=KEYS, how="right", suffixes=("", "_calm"))
     both["time"] = both["timestamp"].astype("datetime64[us]")
     different = both["value"].isna() | (both["value"] != both["value_calm"])
     inside = np.zeros(len(both), dtype=bool)
-    for label in labels.itertuples():
+    for label in sample.labels.itertuples():
         inside |= (
             (both["device"] == label.device)
             & (both["sensor"] == label.sensor)
@@ -270,9 +219,6 @@ def test_a_start_without_time_zone_is_rejected(start):
 
 def test_periods_below_a_second_are_supported():
     fleet = quiet(days=0.01, normal_days=0, period_seconds=0.5, devices=1, sensors=1)
-    readings, _ = simulate(fleet)
-    times = readings.column("timestamp").to_numpy()
-    np.testing.assert_array_equal(np.diff(times), 500_000)
     (content,) = write_captures(fleet).files.values()
-    found = decode_capture(content, "x.avro", SensorIngestion()).readings
-    np.testing.assert_array_equal(np.sort(found.column("timestamp")), times)
+    times = decode("x", content).readings.column("timestamp").to_numpy()
+    np.testing.assert_array_equal(np.diff(np.sort(times)), 500_000)
