@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
@@ -24,23 +25,26 @@ _PALE = "#8fa9c4"
 HEAT_COLOURS = ["#f3f6f9", "#f0c9a8", _MARK, "#6b1d0e"]
 """Colours of shares and indices from 0 to 1."""
 _HEAT = LinearSegmentedColormap.from_list("heat", HEAT_COLOURS)
+_MAX_BINS = 96
+"""Maximum number of bins of time."""
 _MAX_ROWS = 40
-"""Maximum number of sensors in a heat map."""
+"""Maximum number of sensors in the heat map of a fleet."""
+_MAX_DRIFT_ROWS = 25
+"""Maximum number of sensors in the figure of drift, where each cell has a number."""
 
 
-def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series, bins: int = 96) -> Figure:
+def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series) -> Figure:
     """Plot the number of readings over time, and the reasons for quarantined ones.
 
     Args:
         windows: Columns `window_end` and `readings`, one row per window, of a sensor or of all.
         reasons: Number of quarantined readings, by reason.
-        bins: Maximum number of bars.
     """
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     times, bars = figure.subplots(1, 2, width_ratios=(2, 1))
     ylabel = "readings"
     if len(windows):
-        edges, hours = _make_time_edges(windows["window_end"], bins)
+        edges, hours = _make_time_edges(windows["window_end"])
         ends = mdates.date2num(windows["window_end"])
         times.hist(ends, edges, weights=windows["readings"], color=_INK)
         _format_time_axis(times)
@@ -59,8 +63,8 @@ def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series, bins: int
     return figure
 
 
-def _make_time_edges(ends: pd.Series, max_bins: int) -> tuple[NDArray[np.float64], float]:
-    """Return edges of at most `max_bins` bins, as Matplotlib's dates, and their width in hours.
+def _make_time_edges(ends: pd.Series) -> tuple[NDArray[np.float64], float]:
+    """Return edges of at most `_MAX_BINS` bins, as Matplotlib's dates, and their width in hours.
 
     Each bin but the last one covers the same number of windows. Windows end in the middle between
     two edges, so that none is counted in the next bin.
@@ -68,7 +72,7 @@ def _make_time_edges(ends: pd.Series, max_bins: int) -> tuple[NDArray[np.float64
     moments = np.unique(mdates.date2num(ends))
     length = float(np.diff(moments).min()) if len(moments) > 1 else 1 / 24
     windows = round((moments[-1] - moments[0]) / length) + 1
-    width = length * -(-windows // max_bins)
+    width = length * -(-windows // _MAX_BINS)
     count = -(-windows * length // width)
     return moments[0] - length / 2 + width * np.arange(count + 1), round(24 * width, 3)
 
@@ -114,19 +118,20 @@ class FleetShares(NamedTuple):
     rates: pd.Series
 
 
-def compute_fleet_shares(scores: pd.DataFrame, bins: int = 96) -> FleetShares:
+def compute_fleet_shares(scores: pd.DataFrame) -> FleetShares:
     """Return the shares of anomalous windows over time of the sensors with the most alarms.
 
     Args:
         scores: Columns `device`, `sensor`, `window_end` and `anomaly`.
-        bins: Maximum number of time bins.
     """
     if scores.empty:
         return FleetShares(pd.DataFrame(), np.empty(0), pd.Series(dtype=float))
     names = scores["device"].astype(str) + " " + scores["sensor"].astype(str)
     rates = scores.groupby(names)["anomaly"].mean().sort_values(ascending=False, kind="stable")
     shown = rates.index[:_MAX_ROWS]
-    edges = np.linspace(*_time_limits(scores["window_end"]), min(bins, _count_windows(scores)) + 1)
+    edges = np.linspace(
+        *_time_limits(scores["window_end"]), min(_MAX_BINS, scores["window_end"].nunique()) + 1
+    )
     column = np.clip(np.digitize(mdates.date2num(scores["window_end"]), edges) - 1, 0,
                      len(edges) - 2)  # fmt: skip
     shares = (
@@ -199,10 +204,10 @@ def plot_timelines(
     if worst:
         _format_time_axis(axes[-1])
     handles = [
-        _patch(_INK, "mean of window"),
-        _patch(_PALE, "range of window"),
-        _patch(_MARK, "detected anomaly"),
-        *([_patch("#e9c46a", "known anomaly")] if len(events) else []),
+        Patch(color=_INK, label="mean of window"),
+        Patch(color=_PALE, label="range of window"),
+        Patch(color=_MARK, label="detected anomaly"),
+        *([Patch(color="#e9c46a", label="known anomaly")] if len(events) else []),
     ]
     figure.legend(handles=handles, ncols=4, loc="outside upper right", frameon=False, fontsize=8)
     figure.supylabel("value (unit of the sensor)", fontsize=9)
@@ -222,60 +227,59 @@ def _round_up(times: pd.Series, ends: pd.Series) -> pd.Series:
     return pd.to_datetime(times).dt.ceil(f"{seconds:.0f}s")
 
 
-def pivot_drift(
-    table: pd.DataFrame, max_sensors: int = 25
-) -> tuple[pd.DataFrame, NDArray[np.bool_], int]:
-    """Return the stability indices of the sensors that drifted most, those that did on top.
+class DriftIndices(NamedTuple):
+    """Stability indices of the sensors that drifted most.
+
+    Attributes:
+        indices: A row per sensor, the largest index on top, and a column per feature.
+        drifted: Whether each of them is drift; same shape.
+        without_index: Number of sensors without an index, which have too few windows.
+    """
+
+    indices: pd.DataFrame
+    drifted: NDArray[np.bool_]
+    without_index: int
+
+
+def pivot_drift(table: pd.DataFrame) -> DriftIndices:
+    """Return the stability indices of the sensors that drifted most.
 
     Args:
         table: Columns `device`, `sensor`, `feature`, `stability_index` and `drifted`.
-        max_sensors: Maximum number of sensors.
-
-    Returns:
-        Indices, a row per sensor and a column per feature; whether each is drift, same shape; and
-        the number of sensors without an index.
     """
-    known = table[table["stability_index"].notna()]
     names = table["device"].astype(str) + " " + table["sensor"].astype(str)
-    left_out = names.nunique() - names[known.index].nunique()
-    known = known.assign(row=names[known.index])
-    wide = known.pivot_table(index="row", columns="feature", values="stability_index", sort=False)
-    wide = wide.loc[
-        wide.max(axis=1).sort_values(ascending=False, kind="stable").index[:max_sensors]
-    ]
-    drifted = set(
-        known.loc[known["drifted"].astype(bool), ["row", "feature"]].itertuples(False, None)
+    known = table.assign(row=names, drifted=table["drifted"].astype(float))
+    known = known[table["stability_index"].notna()]
+    indices, drifted = (
+        known.pivot_table(column, "row", "feature", sort=False)
+        for column in ("stability_index", "drifted")
     )
-    mask = [[(row, column) in drifted for column in wide.columns] for row in wide.index]
-    return wide, np.array(mask, bool).reshape(wide.shape), left_out
+    shown = indices.max(axis=1).sort_values(ascending=False, kind="stable").index[:_MAX_DRIFT_ROWS]
+    without_index = names.nunique() - len(indices)
+    return DriftIndices(indices.loc[shown], drifted.loc[shown].to_numpy() > 0, without_index)
 
 
-def plot_drift(table: pd.DataFrame, max_sensors: int = 25) -> Figure:
-    """Plot the drift of the features of sensors since training.
-
-    Args:
-        table: Columns `device`, `sensor`, `feature`, `stability_index` and `drifted`; rows without
-            an index are left out.
-        max_sensors: Maximum number of sensors; those that drifted most are shown.
-    """
+def plot_drift(drift: DriftIndices) -> Figure:
+    """Plot the drift of the features of sensors since training."""
     figure = Figure(figsize=(11, 5), layout="constrained")
     axis = figure.subplots()
     axis.set_title("Drift of features since training")
-    wide, drifted, left_out = pivot_drift(table, max_sensors)
-    if wide.empty:
-        _annotate(axis, "too few windows" if len(table) else "no windows")
+    indices, drifted, without_index = drift
+    if indices.empty:
+        _annotate(axis, "too few windows" if without_index else "no windows")
         return figure
-    if left_out:
-        axis.set_title(f"Drift of features; sensors with too few windows: {left_out:,}")
-    values = wide.to_numpy(float)
+    if without_index:
+        axis.set_title(f"Drift of features; sensors with too few windows: {without_index:,}")
+    values = indices.to_numpy(float)
     image = axis.imshow(values, cmap=_HEAT, vmin=0, vmax=1, aspect="auto")
     for row, column in np.argwhere(~np.isnan(values)):
         index = values[row, column]
         axis.text(column, row, f"{index:.2f}", ha="center", va="center", size=8,
                   weight="bold" if drifted[row, column] else "normal",
                   color="white" if index > 0.6 else "black")  # fmt: skip
-    axis.set_yticks(range(len(wide)), list(wide.index), size=8, parse_math=False)
-    axis.set_xticks(range(wide.shape[1]), [str(name).replace("_", " ") for name in wide.columns])
+    axis.set_yticks(range(len(indices)), list(indices.index), size=8, parse_math=False)
+    features = [str(name).replace("_", " ") for name in indices.columns]
+    axis.set_xticks(range(len(features)), features)
     bar = figure.colorbar(image, ax=axis, pad=0.01, extend="max")
     bar.set_label("population stability index")
     bar.ax.axhline(DRIFT_THRESHOLD, color="black", lw=1.5)
@@ -307,7 +311,11 @@ def plot_comparison(scores: pd.DataFrame) -> Figure:
         labels = [names.get(name, name.replace("_", " ")) for name in shown["method"]]
         axis.set_yticks(rows, labels)
         axis.set(xlim=(0, 1.1), xlabel="share")
-    handles = [_patch(_MARK, "precision"), _patch(_INK, "recall"), _patch(_PALE, "F1")]
+    handles = [
+        Patch(color=_MARK, label="precision"),
+        Patch(color=_INK, label="recall"),
+        Patch(color=_PALE, label="F1"),
+    ]
     figure.legend(handles=handles, ncols=3, loc="outside lower right", frameon=False, fontsize=8)
     _hide_spines(*axes)
     return figure
@@ -316,10 +324,6 @@ def plot_comparison(scores: pd.DataFrame) -> Figure:
 def _time_limits(times: pd.Series) -> tuple[float, float]:
     low, high = mdates.date2num(times.min()), mdates.date2num(times.max())
     return low, high if high > low else low + 1 / 24
-
-
-def _count_windows(scores: pd.DataFrame) -> int:
-    return max(1, int(scores["window_end"].nunique()))
 
 
 def _format_time_axis(axis: Any) -> None:
@@ -334,12 +338,6 @@ def _format_time_axis(axis: Any) -> None:
         )
     )
     axis.set_xlabel("time, UTC")
-
-
-def _patch(color: str, label: str) -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(color=color, label=label)
 
 
 def _annotate(axis: Any, text: str) -> None:

@@ -9,11 +9,10 @@ from html import escape
 
 import matplotlib.dates as mdates
 import numpy as np
-import pandas as pd
 from plotly.graph_objects import Figure, Heatmap
 
 from quartet.sensors.drift import DRIFT_THRESHOLD
-from quartet.sensors.figures import HEAT_COLOURS, FleetShares, pivot_drift
+from quartet.sensors.figures import HEAT_COLOURS, DriftIndices, FleetShares
 
 
 def plot_fleet_heat_map(fleet: FleetShares) -> Figure:
@@ -32,24 +31,18 @@ def plot_fleet_heat_map(fleet: FleetShares) -> Figure:
     return _plot_heat_map(title, shares).update_xaxes(title="time, UTC")
 
 
-def plot_drift(table: pd.DataFrame, max_sensors: int = 25) -> Figure:
-    """Plot the drift of the features of sensors since training.
-
-    Args:
-        table: Columns `device`, `sensor`, `feature`, `stability_index` and `drifted`; rows without
-            an index are left out.
-        max_sensors: Maximum number of sensors; those that drifted most are shown.
-    """
-    indices, drifted, left_out = pivot_drift(table, max_sensors)
+def plot_drift(drift: DriftIndices) -> Figure:
+    """Plot the result of `figures.pivot_drift`, the largest index on top."""
+    indices, drifted, without_index = drift
     if indices.empty:
-        text = "too few windows" if len(table) else "no windows"
+        text = "too few windows" if without_index else "no windows"
         return _plot_message("Drift of features since training", text)
     values = indices.to_numpy(float)
     texts = np.where(np.isnan(values), "", np.char.mod("%.2f", values)).astype(object)
     texts[drifted] = "<b>" + texts[drifted] + "</b>"
     title = f"Drift of features since training: {len(indices)} sensors"
-    if left_out:
-        title += f"; with too few windows: {left_out:,}"
+    if without_index:
+        title += f"; with too few windows: {without_index:,}"
     heat = Heatmap(
         x=[escape(str(name).replace("_", " "), quote=False) for name in indices.columns],
         y=[escape(name, quote=False) for name in indices.index],

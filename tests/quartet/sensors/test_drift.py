@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 
 from quartet.sensors.drift import TOO_FEW, Span, measure_drift
-from quartet.sensors.figures import plot_drift
 from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import QUANTILES, SensorModel
 
 TRAINED = 2000
 LENGTH = 300
 START = pd.Timestamp("2026-03-09")
-NIGHT = 288
+DAY = 288
 """Windows per day."""
 
 
@@ -66,7 +65,7 @@ def index_of(training, new):
 
 def days(number):
     """Return the means of some days: a daily cycle with noise."""
-    phase = 2 * np.pi * np.arange(NIGHT * number) / NIGHT
+    phase = 2 * np.pi * np.arange(DAY * number) / DAY
     return np.sin(phase) + np.random.default_rng(number).normal(0, 0.1, len(phase))
 
 
@@ -177,14 +176,3 @@ def test_the_division_into_blocks_does_not_matter():
         measure_drift(model_set, blocks, full_span(windows)),
         measure_drift(model_set, [windows], full_span(windows)),
     )
-
-
-def test_the_figure_shows_the_sensors_with_an_index():
-    model_set = make_model_set(healthy=days(8), drifted=days(7), late=days(9))
-    windows = make_windows(healthy=days(1), drifted=days(2)[:NIGHT] + 1, late=days(1)[:99])
-    axis, _ = plot_drift(measured(model_set, windows)).axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["d drifted", "d healthy"]
-    assert axis.get_title().endswith("sensors with too few windows: 1")
-    for table, expected in ((windows.tail(9), "too few windows"), (windows.head(0), "no windows")):
-        (axis,) = plot_drift(measure_drift(model_set, [table], full_span(windows))).axes
-        assert [text.get_text() for text in axis.texts] == [expected]

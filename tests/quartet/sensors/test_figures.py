@@ -10,6 +10,7 @@ from matplotlib.dates import date2num
 from quartet.sensors.baselines import make_score_table
 from quartet.sensors.evaluation import EventScores
 from quartet.sensors.figures import (
+    pivot_drift,
     plot_comparison,
     plot_drift,
     plot_readings_over_time,
@@ -113,16 +114,21 @@ def test_drift_above_the_threshold_is_marked():
     table = pd.DataFrame(
         {
             "device": "d",
-            "sensor": ["a", "a", "b", "b"],
-            "feature": ["mean", "maximum"] * 2,
-            "stability_index": [0.28, 0.26, 0.1, np.nan],
-            "drifted": [False, True, False, False],
+            "sensor": ["b", "b", "a", "a", "late"],
+            "feature": [*["mean", "maximum"] * 2, "mean"],
+            "stability_index": [0.1, np.nan, 0.28, 0.26, np.nan],
+            "drifted": [False, False, False, True, False],
         }
     )
-    figure = plot_drift(table)
-    weights = {text.get_text(): text.get_weight() for text in figure.axes[0].texts}
+    axis, scale = plot_drift(pivot_drift(table)).axes
+    weights = {text.get_text(): text.get_weight() for text in axis.texts}
     assert weights == {"0.28": "normal", "0.26": "bold", "0.10": "normal"}
-    assert 0.25 in [line.get_ydata()[0] for line in figure.axes[1].lines]
+    assert 0.25 in [line.get_ydata()[0] for line in scale.lines]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["d a", "d b"]
+    assert axis.get_title().endswith("sensors with too few windows: 1")
+    for nothing, expected in ((table.tail(1), "too few windows"), (table[:0], "no windows")):
+        (axis,) = plot_drift(pivot_drift(nothing)).axes
+        assert [text.get_text() for text in axis.texts] == [expected]
 
 
 def test_dates_are_written_as_in_the_tables():

@@ -10,6 +10,7 @@ from quartet.datasets.report import ReportDataset
 from quartet.datasets.sensor_store.jobs import ScoredWindows, SensorAnomaliesDataset
 from quartet.sensors.figures import (
     compute_fleet_shares,
+    pivot_drift,
     plot_drift,
     plot_fleet_heat_map,
     plot_timelines,
@@ -42,7 +43,7 @@ def test_figures_show_any_name_as_it_is(scores, tmp_path):
     drift = drift.assign(feature="mean", stability_index=0.1, drifted=False)
     timelines = plot_timelines(scores, pairs, events)
     fleet = plot_fleet_heat_map(compute_fleet_shares(scores))
-    for number, figure in enumerate((timelines, fleet, plot_drift(drift))):
+    for number, figure in enumerate((timelines, fleet, plot_drift(pivot_drift(drift)))):
         assert draw(figure, tmp_path / f"{number}.png")
     titles = [axis.get_title(loc="left") for axis in timelines.axes]
     assert [title.partition(":")[0] for title in titles] == [f"{name} {name}" for name in NAMES]

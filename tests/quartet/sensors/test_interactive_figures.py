@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quartet.sensors.figures import compute_fleet_shares
+from quartet.sensors.figures import compute_fleet_shares, pivot_drift
 from quartet.sensors.interactive_figures import plot_drift, plot_fleet_heat_map
 from sensors.simulated_windows import simulate_windows
 
 NAME = "<script>alert(1)</script><b>x</b> a&b &lt; 007"
 
 
-def make_drift(**columns):
+def make_drift(rows=3, **columns):
     table = {"device": "d", "sensor": ["a", "a", NAME], "feature": ["mean", "maximum", "mean"]}
     index = {"stability_index": [0.28, 0.26, 0.5], "drifted": [False, True, False]}
-    return pd.DataFrame({**table, **index, **columns})
+    return pivot_drift(pd.DataFrame({**table, **index, **columns}).head(rows))
 
 
 def test_the_fleet_shows_the_shares_of_the_table_below_the_names():
@@ -52,7 +52,7 @@ def test_names_are_no_markup():
     ("figure", "text"),
     [
         (plot_fleet_heat_map(compute_fleet_shares(pd.DataFrame())), "no windows scored"),
-        (plot_drift(make_drift().head(0)), "no windows"),
+        (plot_drift(make_drift(0)), "no windows"),
         (plot_drift(make_drift(stability_index=np.nan)), "too few windows"),
     ],
 )

@@ -214,8 +214,9 @@ def measure_drift(
     span = sensors.drift.Span(until - pd.Timedelta(hours=window_scoring.drift_hours), until)
     blocks = _read_blocks(sensor_windows, model_set, span)
     table = sensors.drift.measure_drift(model_set, blocks, span)
-    interactive = sensors.interactive_figures.plot_drift(table)
-    return table, sensors.figures.plot_drift(table), interactive
+    indices = sensors.figures.pivot_drift(table)
+    interactive = sensors.interactive_figures.plot_drift(indices)
+    return table, sensors.figures.plot_drift(indices), interactive
 
 
 def _read_blocks(
