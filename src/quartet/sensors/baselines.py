@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,18 +19,17 @@ from sklearn.ensemble import IsolationForest
 
 from quartet.sensors.evaluation import EventScores, event_scores
 from quartet.sensors.features import window_features
-from quartet.sensors.robust import MIN_WINDOWS
+from quartet.sensors.models import Pair
+from quartet.sensors.robust import DEVIATION_FACTOR, MIN_WINDOWS
 from quartet.sensors.settings import Baselines
+from quartet.sensors.windows import group_rows
 
 Array = NDArray[np.float64]
-Pair = tuple[str, str]
 Score = Callable[[Array], Array]
 """Maps features, shape (w, d), to anomaly scores, shape (w,); higher is more anomalous."""
 Fit = Callable[[Array], Score]
 """Maps the features of training windows, in the order of time, to a fitted score."""
 
-_MEDIAN_DEVIATION_FACTOR = 1.4826
-"""Ratio of the standard deviation to the median absolute deviation of normal values."""
 _MEAN_DEVIATION_FACTOR = 1.2533
 """Ratio of the standard deviation to the mean absolute deviation of normal values."""
 _EXPLAINED = 0.95
@@ -53,9 +51,7 @@ def fit_robust_z_score(training: Array) -> Score:
     median = np.median(training[:, 0])
     deviation = np.abs(training[:, 0] - median)
     scale = (
-        _MEDIAN_DEVIATION_FACTOR * np.median(deviation)
-        or _MEAN_DEVIATION_FACTOR * deviation.mean()
-        or 1.0
+        DEVIATION_FACTOR * np.median(deviation) or _MEAN_DEVIATION_FACTOR * deviation.mean() or 1.0
     )
     return lambda features: np.abs(features[:, 0] - median) / scale
 
@@ -109,14 +105,12 @@ def detect_alarms(
         Shape (w,).
 
     Raises:
-        ValueError: The method is unknown, or a column of the windows is missing.
+        ValueError: A column of the windows is missing.
     """
     fits: Mapping[str, Fit] = {
         "robust_z_score": fit_robust_z_score,
         "isolation_forest": make_isolation_forest(settings),
     }
-    if method not in fits:
-        raise ValueError(f"unknown baseline {method!r}; expected {' or '.join(METHODS)}")
     trained = _group_by_sensor(training, ("mean", *settings.features))
     scored = _group_by_sensor(windows, ("mean", *settings.features))
     chosen = set(trained if sensors is None else sensors)
@@ -260,11 +254,4 @@ def _group_by_sensor(
 ) -> dict[Pair, tuple[NDArray[np.int64], Array]]:
     """Return rows and features of each sensor's windows in the order of time."""
     features = window_features(windows, names)
-    ordered = windows.reset_index(drop=True).sort_values("window_end", kind="stable")
-    order = ordered.index.to_numpy()
-    series = {}
-    groups: Any = ordered.groupby(["device", "sensor"], sort=False).indices
-    for (device, sensor), indices in groups.items():
-        rows = order[indices]
-        series[str(device), str(sensor)] = rows, features[rows]
-    return series
+    return {pair: (rows, features[rows]) for pair, rows in group_rows(windows).items()}

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quartet.sensors.machines import lower_quantile
+from quartet.sensors.machines import MIN_QUANTILE_VALUES, lower_quantile
 from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import compute_p_values
 from quartet.sensors.settings import DeviceAlarms
@@ -54,8 +54,6 @@ _HORIZON_EVENTS = 5
 """Number of events at the target rate within the time that adapts a threshold."""
 _MAX_EXCESS = 2
 """Number of events above which the threshold rises, as a multiple of the expected number."""
-_TAIL_WINDOWS = 11
-"""Minimum number of windows from which a threshold is estimated."""
 _LOW_FACTOR = 10
 """The length of exceedances is measured at a threshold that so many times nu exceed."""
 
@@ -126,7 +124,7 @@ def fit_thresholds(model_set: SensorModels, held_out: pd.DataFrame, nu: float) -
 
 def _fit_threshold(scores: Array, nu: float) -> tuple[float, float]:
     """Return the threshold of a device's scores, in the order of time, and the rate of events."""
-    if len(scores) < _TAIL_WINDOWS:
+    if len(scores) < MIN_QUANTILE_VALUES:
         return np.nan, nu
     threshold = -lower_quantile(-scores, nu)
     low = -lower_quantile(-scores, min(0.5, _LOW_FACTOR * nu))

@@ -116,12 +116,10 @@ def _number_runs(windows: pd.DataFrame, alarms: Mask) -> NDArray[np.int64]:
     devices, _ = pd.factorize(windows["device"])
     sensors, _ = pd.factorize(windows["sensor"])
     order = np.lexsort((windows["window_end"].to_numpy(), sensors, devices))
-    changes = np.ones(len(order), dtype=bool)
-    for values in (devices, sensors, alarms):
-        same = values[order][1:] == values[order][:-1]
-        changes[1:] = ~same if values is devices else changes[1:] | ~same
-    run = np.empty(len(order), dtype=np.int64)
-    run[order] = np.cumsum(changes)
+    keys = np.stack([devices, sensors, alarms])[:, order]
+    changes = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
+    run = np.zeros(len(order), dtype=np.int64)
+    run[order[1:]] = np.cumsum(changes)
     return run
 
 

@@ -50,7 +50,7 @@ _COMPUTE: dict[str, Callable[[pd.DataFrame], Array]] = {
 FEATURES = tuple(_COMPUTE)
 """Names of all features; the same as in `settings.FeatureName`."""
 _VALUE_FEATURES = ("mean", "minimum", "maximum", "last_value", "range")
-_LOG_FEATURES = ("log_standard_deviation", "log_readings")
+LOG_FEATURES = ("log_standard_deviation", "log_readings")
 _READING_FEATURES = (*_VALUE_FEATURES, "log_standard_deviation")
 """Features that depend on the values of readings, not on their number or time."""
 
@@ -139,44 +139,25 @@ def fit_scale(features: Array, names: Sequence[str]) -> Scale:
         if name == "log_standard_deviation":
             lowest[column] = _fit_lowest(features[:, column])
     clipped = np.maximum(features, lowest)
+    rounding = len(features) * np.finfo(np.float64).eps
     with np.errstate(over="ignore", invalid="ignore"):
         center, scale = clipped.mean(axis=0), clipped.std(axis=0)
-        constant = is_constant(center, scale, len(features))
+        # StandardScaler's bound of features that vary by rounding errors only.
+        constant = scale**2 <= rounding * scale**2 + (rounding * center) ** 2
     if not np.isfinite(scale).all():
         raise ValueError("values too large to be squared")
-    if (
-        constant[np.isin(names, _READING_FEATURES)].all()
-        and np.isin(names, _READING_FEATURES).any()
-    ):
+    of_readings = np.isin(names, _READING_FEATURES)
+    if of_readings.any() and constant[of_readings].all():
         raise ValueError("its values never change")
     values = np.isin(names, _VALUE_FEATURES)
     widest = scale[values & ~constant].max(initial=0.0)
     scale[constant] = 1.0
     if widest > 0:
         scale[constant & values] = widest
-    logarithms = np.isin(names, _LOG_FEATURES)
+    logarithms = np.isin(names, LOG_FEATURES)
     scale[constant & logarithms] = 0.0
     scale[logarithms] = np.maximum(scale[logarithms], MIN_LOG_SCALE)
     return Scale(lowest, center, scale)
-
-
-def is_logarithm(name: str) -> bool:
-    """Return whether a feature is a logarithm."""
-    return name in _LOG_FEATURES
-
-
-def is_constant(center: Array, scale: Array, windows: int) -> NDArray[np.bool_]:
-    """Return which features vary by rounding errors only, shape (d,).
-
-    The bound is that of scikit-learn's StandardScaler.
-
-    Args:
-        center: Means, shape (d,).
-        scale: Standard deviations, shape (d,).
-        windows: Number of windows.
-    """
-    eps = np.finfo(np.float64).eps
-    return scale**2 <= windows * eps * scale**2 + (windows * center * eps) ** 2
 
 
 def _fit_lowest(logarithms: Array) -> float:

@@ -6,11 +6,14 @@ label with an empty `sensor` applies to all sensors of the device.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from quartet.sensors.windows import group_rows
 
 LABEL_COLUMNS = ("device", "sensor", "start", "end", "kind")
 
@@ -54,21 +57,20 @@ def match_labels(windows: pd.DataFrame, labels: pd.DataFrame, window_seconds: in
 
     As in Stream Analytics, a window excludes its start and includes its end: a label that starts
     at the end of a window overlaps it, one that ends at its start does not.
-
-    Raises:
-        ValueError: A table lacks a column.
     """
-    _check_columns(windows, ("device", "sensor", "window_end"), "windows")
-    _check_columns(labels, LABEL_COLUMNS, "labels")
     ends = _to_microseconds(windows["window_end"])
     length = window_seconds * 1_000_000
-    rows_by_device = _rows_by_sensor(windows, ends)
+    rows_by_device: dict[str, dict[str, NDArray[np.int64]]] = defaultdict(dict)
+    for (device, sensor), rows in group_rows(windows).items():
+        rows_by_device[device][sensor] = rows
     starts, stops = _to_microseconds(labels["start"]), _to_microseconds(labels["end"])
     matches = []
     covered = np.zeros(len(labels), dtype=bool)
-    names = zip(labels["device"].astype(str), labels["sensor"].astype(str), strict=True)
-    for label, (device, sensor) in enumerate(names):
-        for rows in _select_rows(rows_by_device.get(device, {}), sensor):
+    labelled = zip(labels["device"].astype(str), labels["sensor"].astype(str), strict=True)
+    for label, (device, sensor) in enumerate(labelled):
+        of_device = rows_by_device[device]
+        names = (sensor, "") if sensor else of_device
+        for rows in (of_device[name] for name in names if name in of_device):
             time = ends[rows]
             first = np.searchsorted(time, starts[label], "left")
             last = np.searchsorted(time - length, stops[label], "left")
@@ -79,35 +81,5 @@ def match_labels(windows: pd.DataFrame, labels: pd.DataFrame, window_seconds: in
     return LabelMatches(pairs[0], pairs[1], covered)
 
 
-Rows = dict[str, dict[str, NDArray[np.int64]]]
-
-
-def _rows_by_sensor(windows: pd.DataFrame, ends: NDArray[np.int64]) -> Rows:
-    """Return the rows of each device's sensors, ascending by time."""
-    devices, device_names = pd.factorize(windows["device"])
-    sensors, sensor_names = pd.factorize(windows["sensor"])
-    order = np.lexsort((ends, sensors, devices))
-    changes = (np.diff(devices[order]) != 0) | (np.diff(sensors[order]) != 0)
-    found: Rows = {}
-    for rows in np.split(order, np.flatnonzero(changes) + 1) if len(order) else ():
-        device, sensor = str(device_names[devices[rows[0]]]), str(sensor_names[sensors[rows[0]]])
-        found.setdefault(device, {})[sensor] = rows
-    return found
-
-
-def _select_rows(sensors: dict[str, NDArray[np.int64]], sensor: str) -> list[NDArray[np.int64]]:
-    if not sensor:
-        return list(sensors.values())
-    return [sensors[name] for name in (sensor, "") if name in sensors]
-
-
 def _to_microseconds(times: pd.Series) -> NDArray[np.int64]:
     return times.to_numpy().astype("datetime64[us]").astype(np.int64)
-
-
-def _check_columns(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> None:
-    if missing := [column for column in columns if column not in table]:
-        raise ValueError(
-            f"{name}: column {missing[0]} is missing; expected {', '.join(columns)}, found "
-            f"{', '.join(map(str, table))}"
-        )

@@ -34,6 +34,8 @@ _DISPLACEMENTS = (2.0, 6.0)
 """Minimum and maximum displacement, in Mahalanobis distances."""
 _TAIL = 10
 """Number of smallest values to which the tail is fitted."""
+MIN_QUANTILE_VALUES = _TAIL + 1
+"""Minimum number of values from which `lower_quantile` estimates a quantile."""
 _MIN_TOLERANCE = 1e-12
 """Smallest tolerance that the solver accepts."""
 _MIN_MARGIN = 1e-3
@@ -182,7 +184,7 @@ def lower_quantile(values: Array, share: float) -> float:
     of (1 + y / (m b))^-m.
 
     Args:
-        values: Shape (n,), n at least 11.
+        values: Shape (n,), n at least `MIN_QUANTILE_VALUES`.
         share: Above 0, at most 0.5.
     """
     ordered = np.sort(values)

@@ -14,17 +14,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from quartet.sensors.features import MIN_LOG_SCALE, Scale, fit_scale, is_logarithm
+from quartet.sensors.features import LOG_FEATURES, MIN_LOG_SCALE, Scale, fit_scale
 from quartet.sensors.machines import BLOCKS, CalibratedMachine, Machine, lower_quantile
 from quartet.sensors.models import P_VALUES
 
 Array = NDArray[np.float64]
 
-TAIL_WINDOWS = 11
-"""Minimum number of windows from which the tail of their scores is estimated."""
 MIN_WINDOWS = 15
 """Minimum number of windows; some are held out to measure false alarms."""
-_DEVIATION_FACTOR = 1.4826
+DEVIATION_FACTOR = 1.4826
 """Ratio of the standard deviation to the median absolute deviation of normal values."""
 
 
@@ -41,8 +39,8 @@ def fit_robust_scale(features: Array, names: Sequence[str]) -> Scale:
     scale = fit_scale(features, names)
     clipped = np.maximum(features, scale.lowest)
     center = np.median(clipped, axis=0)
-    deviation = _DEVIATION_FACTOR * np.median(np.abs(clipped - center), axis=0)
-    least = np.where([is_logarithm(name) for name in names], MIN_LOG_SCALE, 0.0)
+    deviation = DEVIATION_FACTOR * np.median(np.abs(clipped - center), axis=0)
+    least = np.where(np.isin(names, LOG_FEATURES), MIN_LOG_SCALE, 0.0)
     deviation = np.where(deviation > 0, np.maximum(deviation, least), scale.scale)
     return Scale(scale.lowest, center, deviation)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from quartet.sensors.context import NO_CONTEXT
 from quartet.sensors.devices import combine
 from quartet.sensors.features import Scale, fit_scale, window_features
-from quartet.sensors.machines import CalibratedMachine, calibrate, tune
+from quartet.sensors.machines import MIN_QUANTILE_VALUES, CalibratedMachine, calibrate, tune
 from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import (
     ONE_CLASS_SVM,
@@ -30,9 +29,10 @@ from quartet.sensors.models import (
     SensorModel,
     compute_p_values,
 )
-from quartet.sensors.robust import MIN_WINDOWS, TAIL_WINDOWS, fit_robust
+from quartet.sensors.robust import MIN_WINDOWS, fit_robust
 from quartet.sensors.seasonality import LOCATION_FEATURES, fit_season
 from quartet.sensors.settings import SensorSvm
+from quartet.sensors.windows import group_rows
 
 Array = NDArray[np.float64]
 
@@ -162,21 +162,12 @@ def _group_by_sensor(
 ) -> dict[Pair, Series]:
     """Return the series by (device, sensor), ascending."""
     features = window_features(windows, settings.features)
+    means = window_features(windows, ("mean",))[:, 0]
     ends = windows["window_end"].to_numpy().astype("datetime64[us]").astype(np.int64)
-    devices, device_names = pd.factorize(windows["device"], sort=True)
-    sensors, sensor_names = pd.factorize(windows["sensor"], sort=True)
-    order = np.lexsort((ends, sensors, devices))
-    features, ends = np.ascontiguousarray(features[order]), ends[order]
-    means = window_features(windows, ("mean",))[order, 0]
-    devices, sensors = devices[order], sensors[order]
-    changes = (np.diff(devices) != 0) | (np.diff(sensors) != 0)
-    bounds = [0, *(np.flatnonzero(changes) + 1).tolist(), len(order)] if len(order) else [0]
-    series = {}
-    for first, last in pairwise(bounds):
-        pair = str(device_names[devices[first]]), str(sensor_names[sensors[first]])
-        rows = slice(first, last)
-        series[pair] = Series(features[rows], ends[rows], means[rows], window_seconds)
-    return series
+    return {
+        pair: Series(np.ascontiguousarray(features[rows]), ends[rows], means[rows], window_seconds)
+        for pair, rows in group_rows(windows).items()
+    }
 
 
 def _fit_all(
@@ -313,7 +304,7 @@ def _fit_svm(
 def _fit_z_score(features: Array, settings: SensorSvm) -> tuple[Scale, CalibratedMachine, float]:
     """Fit a robust z-score; return the scale of its inputs, the score and its false-alarm rate."""
     scale, calibrated = fit_robust(features, settings.features, settings.nu)
-    split = max(_split_index(len(features), settings), TAIL_WINDOWS)
+    split = max(_split_index(len(features), settings), MIN_QUANTILE_VALUES)
     later = features[split:]
     try:
         check_scale, check = fit_robust(features[:split], settings.features, settings.nu)

@@ -164,3 +164,20 @@ def name_windows(
     )
     end = (ends // SECOND).astype("datetime64[s]")
     return pd.DataFrame(dict(zip(WINDOW_COLUMNS, (devices, sensors, end), strict=False)))
+
+
+def group_rows(windows: pd.DataFrame) -> dict[Pair, NDArray[np.int64]]:
+    """Return the rows of each sensor's windows in the order of time, by (device, sensor).
+
+    Args:
+        windows: Columns `device`, `sensor` and `window_end`, in any order.
+    """
+    devices, device_names = pd.factorize(windows["device"], sort=True)
+    sensors, sensor_names = pd.factorize(windows["sensor"], sort=True)
+    order = np.lexsort((windows["window_end"].to_numpy(), sensors, devices))
+    changes = (np.diff(devices[order]) != 0) | (np.diff(sensors[order]) != 0)
+    parts = np.split(order, np.flatnonzero(changes) + 1) if len(order) else []
+    return {
+        (str(device_names[devices[rows[0]]]), str(sensor_names[sensors[rows[0]]])): rows
+        for rows in parts
+    }

@@ -111,11 +111,6 @@ def test_only_trained_and_requested_sensors_raise_alarms(normal):
     np.testing.assert_array_equal(only, (strange["sensor"] == "s1").to_numpy())
 
 
-def test_an_unknown_method_is_rejected_with_the_known_ones(normal):
-    with pytest.raises(ValueError, match="expected robust_z_score or isolation_forest"):
-        baselines.detect_alarms("guess", *normal, SETTINGS)
-
-
 def test_baselines_use_the_features_of_the_machines(normal):
     """The forest sees what a machine sees, so that they differ by method alone."""
     training, later = normal

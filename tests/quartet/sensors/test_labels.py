@@ -83,13 +83,6 @@ def test_times_of_any_resolution_are_accepted():
     np.testing.assert_array_equal(mark_windows(FOUR, label, 300), mark_windows(FOUR, fine, 300))
 
 
-def test_a_missing_column_is_named():
-    with pytest.raises(ValueError, match="labels: column kind is missing"):
-        mark_windows(FOUR, make_labels().drop(columns="kind"), 300)
-    with pytest.raises(ValueError, match="windows: column sensor is missing"):
-        mark_windows(FOUR.drop(columns="sensor"), make_labels(), 300)
-
-
 places = st.tuples(st.integers(0, 40), st.integers(0, 12))
 
 
