@@ -18,10 +18,8 @@ import orjson
 
 from quartet.sensors.batch import Batch
 from quartet.sensors.checks import ReadingChecker
-from quartet.sensors.events import Events, UnreadableCaptureError, read_events
+from quartet.sensors.events import Events, read_events
 from quartet.sensors.settings import SensorIngestion
-
-__all__ = ["UnreadableCaptureError", "decode_capture"]
 
 _FIELDS = ("device", "sensor", "timestamp", "value")
 

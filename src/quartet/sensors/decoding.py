@@ -11,7 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
 
 from quartet.sensors.batch import UNREADABLE, Batch, FileEntry
-from quartet.sensors.capture import UnreadableCaptureError, decode_capture
+from quartet.sensors.capture import decode_capture
+from quartet.sensors.events import UnreadableCaptureError
 from quartet.sensors.settings import SensorIngestion
 
 _SMALL_BYTES = 16_000_000

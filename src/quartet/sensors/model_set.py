@@ -17,7 +17,6 @@ from safetensors.numpy import load, save
 
 from quartet.sensors.context import NO_CONTEXT, Context
 from quartet.sensors.features import FEATURES, window_features
-from quartet.sensors.lookup import Lookup
 from quartet.sensors.models import (
     ONE_CLASS_SVM,
     P_VALUES,
@@ -229,8 +228,8 @@ class SensorModels:
         return rows
 
     @cached_property
-    def _lookup(self) -> Lookup:
-        return Lookup(self.pairs)
+    def _index(self) -> dict[Pair, int]:
+        return {pair: index for index, pair in enumerate(self.pairs)}
 
     def find(self, device: str, sensor: str) -> int:
         """Return the index of a sensor's model.
@@ -238,15 +237,20 @@ class SensorModels:
         Raises:
             KeyError: The sensor has no model.
         """
-        return self._lookup.find(device, sensor)
+        return self._index[device, sensor]
 
     def locate(self, windows: pd.DataFrame) -> NDArray[np.int64]:
         """Return the index of each window's model, -1 for none; shape (w,), int64.
 
         Args:
-            windows: w rows with `device` and `sensor`, as text or categories.
+            windows: w rows with `device` and `sensor`, as text or categories. Runs of equal names
+                are looked up once.
         """
-        return self._lookup.locate(windows)
+        first = np.flatnonzero(_find_changes(windows["device"]) | _find_changes(windows["sensor"]))
+        names = (windows[name].iloc[first].astype(str) for name in ("device", "sensor"))
+        found = (self._index.get(pair, -1) for pair in zip(*names, strict=True))
+        indices = np.fromiter(found, np.int64, len(first))
+        return np.repeat(indices, np.diff(np.append(first, len(windows))))
 
     def compute_features(self, windows: pd.DataFrame, model: NDArray[np.int64]) -> Array:
         """Compute the features of windows, less the profile of their model; shape (w, d).
@@ -320,11 +324,9 @@ class SensorModels:
         depend on how the sensors were divided into shards.
 
         Raises:
-            ValueError: There are no model sets, or their features, windows or contexts differ. Sets
-                without a relative model have no context.
+            ValueError: Their features, windows or contexts differ. Sets without a relative model
+                have no context.
         """
-        if not model_sets:
-            raise ValueError("no model sets to merge")
         contexts = [model_set.context for model_set in model_sets if model_set.context.hours]
         kinds = {
             (model_set.features, model_set.window_seconds, context)
@@ -465,6 +467,15 @@ class SensorModels:
         except SafetensorError as error:
             raise ValueError(f"not a complete model set ({error}); {_HINT}") from error
         return cls.from_arrays(arrays)
+
+
+def _find_changes(names: pd.Series) -> NDArray[np.bool_]:
+    """Return where a name differs from the one before; the first one always does."""
+    values = names.cat.codes if isinstance(names.dtype, pd.CategoricalDtype) else names
+    texts = values.to_numpy()
+    changes = np.ones(len(texts), dtype=bool)
+    changes[1:] = texts[1:] != texts[:-1]
+    return changes
 
 
 def _find_starts(sizes: ArrayLike) -> NDArray[np.int64]:

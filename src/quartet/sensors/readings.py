@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -27,8 +28,6 @@ SCHEMA = pa.schema(
     }
 )
 NO_READINGS = SCHEMA.empty_table()
-_MAX_GRID = 4_000_000
-"""Maximum number of combinations of devices and sensors for which a lookup table is used."""
 
 
 def concatenate(parts: Sequence[pa.Table]) -> pa.Table:
@@ -67,20 +66,8 @@ class PairEncoder:
             dictionary_decode(readings.column(name)) for name in ("device", "sensor")
         )
         cell = device.astype(np.int64) * max(len(sensors), 1) + sensor
-        distinct, inverse = _unique(cell, len(devices) * len(sensors))
+        index, distinct = pd.factorize(cell)
         pairs = [(devices[c // len(sensors)], sensors[c % len(sensors)]) for c in distinct.tolist()]
         codes = [self._codes.setdefault(pair, len(self._codes)) for pair in pairs]
         columns = readings.select(["timestamp", "value", "sequence"])
-        return columns.append_column("pair", pa.array(np.array(codes, np.int32)[inverse]))
-
-
-def _unique(cell: NDArray[np.int64], cells: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Like np.unique with return_inverse, but without sorting if there are few cells."""
-    if cells > _MAX_GRID:
-        distinct, inverse = np.unique(cell, return_inverse=True)
-        return distinct, inverse.astype(np.int32)
-    present = np.zeros(cells, dtype=bool)
-    present[cell] = True
-    distinct = np.flatnonzero(present)
-    index = np.cumsum(present, dtype=np.int32) - 1
-    return distinct, index[cell]
+        return columns.append_column("pair", pa.array(np.array(codes, np.int32)[index]))

@@ -9,7 +9,8 @@ from kedro.io import DatasetError
 
 from quartet.datasets.location import Location
 from quartet.datasets.sensor_store.reading_table import ReadingTable
-from quartet.sensors.capture import UnreadableCaptureError, decode_capture
+from quartet.sensors.capture import decode_capture
+from quartet.sensors.events import UnreadableCaptureError
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.table import decode_table
 from sensors.fakes import event, reading

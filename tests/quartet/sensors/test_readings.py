@@ -1,11 +1,9 @@
 """Tables of readings keep their sensors when they are concatenated and encoded."""
 
-import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quartet.sensors import readings as module
 from quartet.sensors.readings import NO_READINGS, PairEncoder, concatenate
 from sensors.fakes import make_readings
 
@@ -52,15 +50,6 @@ def test_chunks_of_a_table_may_encode_the_same_names_differently():
     first, second = make_readings([("a", "x", 1, 1.0)]), make_readings([("b", "x", 2, 2.0)])
     table = pa.concat_tables([first, second, first])
     assert [row[0] for row in listed(table)] == ["a", "b", "a"]
-
-
-def test_many_names_are_encoded_as_few_are(monkeypatch):
-    drawn = [("a", "y", 1, 1.0), ("b", "x", 2, 2.0), ("a", "x", 3, 3.0), ("b", "x", 4, 4.0)]
-    few, many = PairEncoder(), PairEncoder()
-    codes = few.encode(make_readings(drawn)).column("pair").to_numpy()
-    monkeypatch.setattr(module, "_MAX_GRID", 1)
-    np.testing.assert_array_equal(many.encode(make_readings(drawn)).column("pair"), codes)
-    assert many.pairs == few.pairs
 
 
 def test_an_empty_table_of_readings_is_valid():
