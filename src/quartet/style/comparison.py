@@ -6,19 +6,16 @@ length of the video, and time hardly does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from quartet.style.consistency import FLICKER_SIDE, Pair, flicker, scale_down, warping_error
 from quartet.style.pairs import decode_frame_pairs, plan_stylized, scale_to_fit
 from quartet.style.video import Picture, Source, VideoPlan
-
-Values = NDArray[np.float64]
 
 METRICS = (
     "flicker",
@@ -51,51 +48,12 @@ class Thumbnails:
     stylized: Picture
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Metrics of pairs of successive frames; arrays have one value per pair.
-
-    Attributes:
-        frames: Index of the first frame of each pair.
-        seconds: Time of that frame from the start of the video.
-        flicker: Change of the stylized picture where the source is still, levels.
-        source_flicker: Change of the source on the same pixels, levels.
-        still_share: Share of the pixels where the source is still.
-        warping_error: Warping error of the stylized picture, levels.
-        source_warping_error: Warping error of the source, levels.
-        visible_share: Share of the pixels visible in both frames.
-        thumbnails: Some frames, evenly spaced.
-    """
-
-    frames: NDArray[np.int64]
-    seconds: Values
-    flicker: Values
-    source_flicker: Values
-    still_share: Values
-    warping_error: Values
-    source_warping_error: Values
-    visible_share: Values
-    thumbnails: tuple[Thumbnails, ...]
-
-    def to_table(self) -> pd.DataFrame:
-        """Return one row per pair: `frame`, `seconds` and the metrics."""
-        numbers = {name: getattr(self, name) for name in METRICS}
-        return pd.DataFrame({"frame": self.frames, "seconds": self.seconds, **numbers})
-
-    def means(self) -> dict[str, float]:
-        """Return the mean of each metric over the pairs where it is defined."""
-        columns = {name: getattr(self, name) for name in METRICS}
-        defined = {name: column[~np.isnan(column)] for name, column in columns.items()}
-        return {name: float(column.mean()) for name, column in defined.items() if len(column)}
-
-
 def compare(
     source: Source, stylized: Source, plan: VideoPlan, pairs: int, *, pictures: int = 6
-) -> Comparison:
+) -> tuple[pd.DataFrame, list[Thumbnails]]:
     """Measure evenly spaced pairs of successive frames, and scale some frames to thumbnails.
 
     A video with fewer frames gives fewer pairs; a single frame gives a thumbnail and no pair.
-    `consistency` defines the metrics and when they are NaN.
 
     Args:
         source: Video that the plan was made from.
@@ -104,13 +62,15 @@ def compare(
         pairs: Number of pairs; each takes about a second.
         pictures: Number of thumbnails.
 
+    Returns:
+        One row per pair: `frame`, the index of its first frame; `seconds`, the time of that frame
+        from the start of the video; and the metrics, as `consistency` defines them. And evenly
+        spaced thumbnails.
+
     Raises:
-        ValueError: The videos differ in number or size of frames, or `pairs` or `pictures` is
-            below 1.
+        ValueError: The videos differ in number or size of frames.
         OSError: A video cannot be read.
     """
-    if pairs < 1 or pictures < 1:
-        raise ValueError(f"pairs and pictures must be at least 1, not {pairs} and {pictures}")
     stylized_plan = plan_stylized(stylized, plan)
     chosen = _sample_evenly(plan.frames - 1, pairs)
     thumbnail_indices = _sample_evenly(plan.frames, pictures)
@@ -132,14 +92,10 @@ def compare(
             caption = _format_time(_to_seconds(plan, index))
             thumbnails.append(make_thumbnails(caption, *small, sample_aspect=plan.sample_aspect))
         if previous[0] in chosen:
-            rows.append(_measure_pair(previous[1], small))
+            time = {"frame": previous[0], "seconds": _to_seconds(plan, previous[0])}
+            rows.append(time | _measure_pair(previous[1], small))
         previous = (index, small)
-    return Comparison(
-        frames=np.array(chosen, dtype=np.int64),
-        seconds=np.array([_to_seconds(plan, index) for index in chosen], dtype=np.float64),
-        thumbnails=tuple(thumbnails),
-        **{name: np.array([row[name] for row in rows], dtype=np.float64) for name in METRICS},
-    )
+    return build_table(rows), thumbnails
 
 
 def make_thumbnails(
@@ -162,10 +118,10 @@ def make_thumbnails(
     )
 
 
-def compare_pictures(thumbnails: Sequence[Thumbnails]) -> Comparison:
-    """Return a comparison of single pictures: thumbnails, no metrics."""
-    nothing = {name: np.empty(0) for name in ("seconds", *METRICS)}
-    return Comparison(frames=np.empty(0, dtype=np.int64), thumbnails=tuple(thumbnails), **nothing)
+def build_table(rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:
+    """Return a table of pairs of frames, with the columns `frame`, `seconds` and the metrics."""
+    table = pd.DataFrame(rows, columns=["frame", "seconds", *METRICS], dtype=float)
+    return table.astype({"frame": int})
 
 
 def _sample_evenly(size: int, count: int) -> list[int]:

@@ -7,10 +7,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from quartet.style.comparison import Comparison, Thumbnails, Values
+from quartet.style.comparison import Thumbnails
 
 _INK = "#1f3a5f"
 _MARK = "#c8553d"
@@ -107,13 +108,13 @@ def draw_stage_times(
     return figure
 
 
-def draw_consistency(comparison: Comparison, name: str, style: str) -> Figure:
+def draw_consistency(table: pd.DataFrame, name: str, style: str) -> Figure:
     """Draw flicker and warping error over time, stylized against source.
 
     Pairs without a value leave a gap.
 
     Args:
-        comparison: Comparison of the finished video with its source.
+        table: Metrics of pairs of frames, as from `comparison.compare`.
         name: Name of the source file.
         style: Name of the style.
     """
@@ -123,11 +124,9 @@ def draw_consistency(comparison: Comparison, name: str, style: str) -> Figure:
         parse_math=False,
     )
     upper, lower = figure.subplots(2, 1, sharex=True)
-    _plot_over_time(upper, comparison.seconds, comparison.flicker, comparison.source_flicker)
+    _plot_over_time(upper, table, "flicker")
     upper.set(title="Flicker: change where the source is still", ylabel="levels of 255")
-    _plot_over_time(
-        lower, comparison.seconds, comparison.warping_error, comparison.source_warping_error
-    )
+    _plot_over_time(lower, table, "warping_error")
     lower.set(
         title="Warping error: difference after motion compensation",
         ylabel="levels of 255",
@@ -141,14 +140,14 @@ def format_label(text: str, longest: int = _MAX_LABEL_LENGTH) -> str:
 
     Characters that the font lacks become ▯.
     """
-    thumbnails = "".join(
+    line = "".join(
         letter if letter.isprintable() and ord(letter) in _supported_code_points() else _REPLACEMENT
         for letter in " ".join(text.split())
     )
-    if len(thumbnails) <= longest:
-        return thumbnails
+    if len(line) <= longest:
+        return line
     tail = longest // 3
-    return f"{thumbnails[: longest - tail - 1]}…{thumbnails[-tail:]}"
+    return f"{line[: longest - tail - 1]}…{line[-tail:]}"
 
 
 @cache
@@ -173,9 +172,14 @@ def _count_columns(pictures: int, aspect: float) -> int:
     return min(fitting, pictures)
 
 
-def _plot_over_time(axis: Any, seconds: Values, stylized: Values, source: Values) -> None:
-    """Plot two lines with their means in the legend."""
-    for values, label, colour in ((stylized, "stylized", _MARK), (source, "source", _PALE)):
+def _plot_over_time(axis: Any, table: pd.DataFrame, metric: str) -> None:
+    """Plot a metric of the stylized video and of its source, with their means in the legend."""
+    seconds = table["seconds"].to_numpy(float)
+    for name, label, colour in (
+        (metric, "stylized", _MARK),
+        (f"source_{metric}", "source", _PALE),
+    ):
+        values = table[name].to_numpy(float)
         defined = values[~np.isnan(values)]
         if len(defined):
             axis.plot(seconds, values, ".-", color=colour, label=f"{label}: {defined.mean():.2f}")

@@ -157,10 +157,3 @@ def test_warping_error_is_nan_for_tiny_pictures(size):
     pair = (uniform(10, size), uniform(10, size))
     assert np.isnan(warping_error(pair, pair).stylized)
     assert flicker(pair, pair).stylized == 0
-
-
-def test_pictures_of_different_sizes_raise():
-    small, large = uniform(1), uniform(1, (61, 80))
-    for numbers in (flicker, warping_error):
-        with pytest.raises(ValueError, match="must have one shape"):
-            numbers((small, small), (small, large))

@@ -2,12 +2,11 @@
 
 import io
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from quartet.style.comparison import METRICS, Comparison, compare_pictures, make_thumbnails
+from quartet.style.comparison import METRICS, build_table, make_thumbnails
 from quartet.style.transfer_figures import (
     draw_consistency,
     draw_contact_sheet,
@@ -38,13 +37,12 @@ def thumbnails(caption, size=(90, 160), level=60):
     return make_thumbnails(caption, source, 255 - source)
 
 
-def make_comparison(pairs):
-    seconds = np.arange(pairs, dtype=np.float64)
-    return Comparison(
-        frames=25 * np.arange(pairs),
-        seconds=seconds,
-        thumbnails=(),
-        **dict.fromkeys(METRICS, seconds + 1),
+def make_table(pairs):
+    return build_table(
+        [
+            {"frame": 25 * pair, "seconds": pair, **dict.fromkeys(METRICS, pair + 1)}
+            for pair in range(pairs)
+        ]
     )
 
 
@@ -99,7 +97,7 @@ def test_sheet_shows_at_most_twelve_pictures():
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_accept_any_name(name):
     assert renders(draw_contact_sheet([thumbnails(name)], name, name))
-    assert renders(draw_consistency(make_comparison(3), name, name))
+    assert renders(draw_consistency(make_table(3), name, name))
     assert renders(draw_stage_times({name or "decode": 1.0}, 10))
 
 
@@ -138,8 +136,7 @@ def test_stages_without_frames_or_time_render():
 
 
 def test_consistency_shows_metrics_over_time_with_means():
-    comparison = replace(make_comparison(4), source_flicker=np.full(4, 0.5))
-    figure = draw_consistency(comparison, "a.mp4", "wave")
+    figure = draw_consistency(make_table(4).assign(source_flicker=0.5), "a.mp4", "wave")
     assert renders(figure)
     upper, lower = figure.axes
     assert [line.get_ydata().tolist() for line in upper.lines] == [[1, 2, 3, 4], [0.5] * 4]
@@ -149,11 +146,9 @@ def test_consistency_shows_metrics_over_time_with_means():
 
 
 def test_consistency_without_values_renders():
-    gaps = replace(
-        make_comparison(2), flicker=np.full(2, np.nan), source_flicker=np.full(2, np.nan)
-    )
-    for comparison in (gaps, make_comparison(0), make_comparison(1), compare_pictures([])):
-        assert renders(draw_consistency(comparison, "a.mp4", "wave"))
+    gaps = make_table(2).assign(flicker=np.nan, source_flicker=np.nan)
+    for table in (gaps, make_table(0), make_table(1)):
+        assert renders(draw_consistency(table, "a.mp4", "wave"))
     upper, lower = draw_consistency(gaps, "a.mp4", "wave").axes
     assert [text.get_text() for text in upper.texts] == ["no pair can be measured"]
     assert len(lower.lines) == 2

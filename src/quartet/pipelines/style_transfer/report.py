@@ -9,19 +9,20 @@ import lazy_loader
 from quartet.datasets.pictures import decode_picture
 from quartet.style.transfer_settings import StyleTransfer
 
+from .segments import JsonDict
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from quartet.datasets.media import Media
     from quartet.datasets.published import PublishedFolder
-    from quartet.style.comparison import Comparison
+    from quartet.style.comparison import Thumbnails
 else:
     # Kedro resolves these annotations in a run only, so that listing the pipelines stays fast.
     pd = lazy_loader.load("pandas")
-    Comparison = Figure = Media = PublishedFolder = Any
+    Figure = Media = PublishedFolder = Any
 
-JsonDict = dict[str, Any]
 _PICTURES_SHOWN = 6
 
 
@@ -36,32 +37,32 @@ def compare_output(
     from quartet.style import transfer_figures
 
     if transfer_plan["video"] is None:
-        found, preview = _compare_pictures(
+        table, thumbnails, preview = _compare_pictures(
             style_source, transfer_plan, stylized_output, stylized_folder
         )
     else:
-        found, preview = _compare_video(
+        table, thumbnails, preview = _compare_video(
             style_source, transfer_plan, stylized_folder, style_transfer.comparison_pairs
         )
     source, style = transfer_plan["source"], transfer_plan["style"]
-    sheet = transfer_figures.draw_contact_sheet(found.thumbnails, source, style)
-    return found.to_table(), preview, sheet, transfer_figures.draw_consistency(found, source, style)
+    sheet = transfer_figures.draw_contact_sheet(thumbnails, source, style)
+    return table, preview, sheet, transfer_figures.draw_consistency(table, source, style)
 
 
 def _compare_video(
     source: Media, transfer_plan: JsonDict, folder: PublishedFolder, pairs: int
-) -> tuple[Comparison, bytes]:
+) -> tuple[pd.DataFrame, list[Thumbnails], bytes]:
     from quartet.style import comparison, preview, video
 
     plan = video.VideoPlan.from_dict(transfer_plan["video"])
     with source.open() as opened, folder.fetch(transfer_plan["output"]) as stylized:
-        found = comparison.compare(opened, stylized, plan, pairs)
-        return found, preview.render_preview(opened, stylized, plan)
+        table, thumbnails = comparison.compare(opened, stylized, plan, pairs)
+        return table, thumbnails, preview.render_preview(opened, stylized, plan)
 
 
 def _compare_pictures(
     source: Media, transfer_plan: JsonDict, stylized_output: JsonDict, folder: PublishedFolder
-) -> tuple[Comparison, bytes]:
+) -> tuple[pd.DataFrame, list[Thumbnails], bytes]:
     from quartet.style import comparison, preview
 
     names, outputs = stylized_output["names"], stylized_output["outputs"]
@@ -71,7 +72,7 @@ def _compare_pictures(
         with folder.fetch(output) as path:
             stylized = decode_picture(path.read_bytes())
         thumbnails.append(comparison.make_thumbnails(name, source.read_picture(name), stylized))
-    return comparison.compare_pictures(thumbnails), preview.render_slide_show(thumbnails)
+    return comparison.build_table([]), thumbnails, preview.render_slide_show(thumbnails)
 
 
 def report_transfer(
