@@ -18,20 +18,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quartet.faq.dump_links import Links, read_links
-from quartet.faq.dump_rows import RowErrors, ShareCheck, parse_rows
-from quartet.faq.dump_store import PostStore, Table
+from quartet.faq.dump_rows import RowErrors, parse_rows
+from quartet.faq.dump_store import PostStore, Table, report_full_disk
 from quartet.faq.markup import escape_plain
-from quartet.faq.settings import DumpSelection
+from quartet.faq.settings import DumpSelection, ShareCheck
 
 _ROW_HEAD = re.compile(
     rb"""<row\s+Id=["'](\d{1,18})["']\s+PostTypeId=["'](\d+)["']"""
     rb"""(?:\s+ParentId=["'](\d{1,18})["'])?"""
 )
 _QUESTION, _ANSWER = "1", "2"
-_ROOT, _LINKED = 1, 2
+"""Values of `PostTypeId`."""
+_ORIGINAL, _DUPLICATE = 1, 2
+"""Bits of a cell of the filter: which kinds of linked posts share it."""
 _UNSEEN, _TAGGED, _OTHER_TAG = 0, 1, 2
+"""States of an original: not read so far, with the tag, without it."""
 _CELLS_PER_DUPLICATE = 8
-"""Cells of the filter, at least: few other posts share a cell and need a binary search."""
+"""Least number of cells: few posts that are not linked share a cell and need a binary search."""
 _LINE_BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x85\u2028\u2029", " "))
 
 
@@ -71,7 +74,7 @@ class IngestedDump:
 def ingest(
     posts: DumpXml,
     post_links: DumpXml,
-    reading: DumpSelection,
+    selection: DumpSelection,
     check_share: ShareCheck | None = None,
 ) -> IngestedDump:
     """Extract originals with a tag, their duplicates with any tags, and an answer for each.
@@ -79,7 +82,7 @@ def ingest(
     Args:
         posts: `Posts.xml`.
         post_links: `PostLinks.xml`.
-        reading: The tag, and whether to keep originals without an answer.
+        selection: The tag, and whether to keep originals without an answer.
         check_share: Called with the counts of each file as soon as it is read; may raise.
 
     Raises:
@@ -89,10 +92,11 @@ def ingest(
     errors = RowErrors(check_share)
     links = read_links(post_links.lines(), post_links.name, errors)
     store = PostStore()
-    tag_states = _read_posts(posts, links, reading.tag, store, errors)
-    unanswered = store.choose_answers(reading.keep_unanswered)
+    with report_full_disk():
+        tag_states = _read_posts(posts, links, selection.tag, store, errors)
+        unanswered = store.choose_answers(selection.keep_unanswered)
     counts = _count_duplicates(links, tag_states, store, unanswered)
-    _check_originals(posts.name, reading, counts, tag_states)
+    _check_originals(posts.name, selection.tag, counts, tag_states)
     seconds = time.perf_counter() - start
     valid, malformed = errors.valid_rows, errors.malformed_rows.total()
     return IngestedDump(
@@ -140,10 +144,10 @@ def _store_question(
     date = post.get("CreationDate", "").translate(_LINE_BREAKS)
     if not text:
         return
-    root = _find_index(links.originals, post_id)
-    if root is not None:
-        tag_states[root] = _TAGGED if has_tag(post.get("Tags", ""), tag) else _OTHER_TAG
-        if tag_states[root] == _TAGGED:
+    original = _find_index(links.originals, post_id)
+    if original is not None:
+        tag_states[original] = _TAGGED if has_tag(post.get("Tags", ""), tag) else _OTHER_TAG
+        if tag_states[original] == _TAGGED:
             accepted = post.get("AcceptedAnswerId")
             store.add_original(post_id, int(accepted) if accepted else None, text, date)
         return
@@ -174,8 +178,8 @@ class _PostFilter:
     """Selects posts that may be needed, usually from the head of the row alone.
 
     These are originals, and duplicates and answers of originals that are not known to lack
-    the tag. A bit array marks the last digits of linked Ids, so that most posts are
-    rejected without a search; it takes a few bytes an Id, a set would take a hundred.
+    the tag. Ids with the same last binary digits share a cell, which tells whether any of them
+    is linked. So most posts are rejected without a search, in a few bytes an Id.
     """
 
     def __init__(self, links: Links, tag_states: NDArray[np.uint8]) -> None:
@@ -183,8 +187,8 @@ class _PostFilter:
         size = 1 << max(16, (_CELLS_PER_DUPLICATE * len(links.duplicates)).bit_length())
         self._cells, self._mask = bytearray(size), size - 1
         marks = np.frombuffer(self._cells, dtype=np.uint8)
-        marks[links.duplicates & self._mask] |= _LINKED
-        marks[links.originals & self._mask] |= _ROOT
+        marks[links.duplicates & self._mask] |= _DUPLICATE
+        marks[links.originals & self._mask] |= _ORIGINAL
 
     def needs_row(self, row: bytes) -> bool:
         """Return whether to parse a row."""
@@ -197,7 +201,8 @@ class _PostFilter:
             return self._cells[post_id & self._mask] != 0 and self.needs_question(post_id)
         if kind == b"2" and parent is not None:
             parent_id = int(parent)
-            return self._cells[parent_id & self._mask] & _ROOT != 0 and self.needs_answer(parent_id)
+            cell = self._cells[parent_id & self._mask]
+            return cell & _ORIGINAL != 0 and self.needs_answer(parent_id)
         return kind == b"2"
 
     def needs_question(self, post_id: int) -> bool:
@@ -209,8 +214,8 @@ class _PostFilter:
 
     def needs_answer(self, parent_id: int) -> bool:
         """Return whether an answer to this question may be needed."""
-        root = _find_index(self._links.originals, parent_id)
-        return root is not None and bool(self._tag_states[root] != _OTHER_TAG)
+        original = _find_index(self._links.originals, parent_id)
+        return original is not None and bool(self._tag_states[original] != _OTHER_TAG)
 
 
 def _find_index(ids: NDArray[np.int64], post_id: int) -> int | None:
@@ -242,7 +247,7 @@ def _count_duplicates(
 
 
 def _check_originals(
-    name: str, reading: DumpSelection, counts: dict[str, float], tag_states: NDArray[np.uint8]
+    name: str, tag: str, counts: dict[str, float], tag_states: NDArray[np.uint8]
 ) -> None:
     """Raise if no original is left."""
     if counts["originals"]:
@@ -253,12 +258,12 @@ def _check_originals(
     if not np.any(tag_states):
         reason = "none of which is in the file; use Posts.xml and PostLinks.xml of the same dump"
     elif not np.any(tag_states == _TAGGED):
-        reason = f"none of which has the tag {reading.tag!r}; set another one with faq_tag=TAG"
+        reason = f"none of which has the tag {tag!r}; set another one with faq_tag=TAG"
     elif counts["duplicates_without_answer"]:
         reason = (
-            f"none of which has the tag {reading.tag!r}, a duplicate and an answer; to keep "
+            f"none of which has the tag {tag!r}, a duplicate and an answer; to keep "
             "originals without an answer, set faq_dump_selection.keep_unanswered=true"
         )
     else:
-        reason = f"but those with the tag {reading.tag!r} have no duplicate in the file"
+        reason = f"but those with the tag {tag!r} have no duplicate in the file"
     raise ValueError(f"{name}: nothing to keep: {found}, {reason}")

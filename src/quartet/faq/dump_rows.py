@@ -10,6 +10,8 @@ from itertools import chain
 import pandas as pd
 from lxml import etree
 
+from quartet.faq.settings import ShareCheck
+
 FAULT_COLUMNS = ["file", "line", "reason", "row"]
 MAX_REPORTED = 1_000
 """Malformed rows in the report; all are counted."""
@@ -42,8 +44,6 @@ _REFERENCE = re.compile(rb"&#(?:x([0-9a-fA-F]{1,12})|([0-9]{1,12}));")
 _REPLACEMENT = "\ufffd".encode()
 
 RowFilter = Callable[[bytes], object]
-ShareCheck = Callable[[str, int, Mapping[str, int], str], None]
-"""Gets a file's name, its number of valid rows, those of malformed rows by reason, and one."""
 
 
 class RowErrors:
@@ -203,16 +203,15 @@ def _split_rows(
     lines: Iterable[bytes], name: str, errors: RowErrors
 ) -> Iterator[tuple[int, bytes]]:
     """Yield each row from `<row` to `/>`, after the number of the line where it begins."""
-    assembler: _RowAssembler | None = None
+    assembler = _RowAssembler(name, errors)
     for number, line in enumerate(lines, 1):
         row = line.strip()
         is_one_row = row.startswith(b"<row ") and row.endswith(b"/>") and row.find(b"<", 1) < 0
-        if is_one_row and (assembler is None or not assembler.pending):
+        if is_one_row and not assembler.pending:
             yield number, row
-            continue
-        assembler = assembler or _RowAssembler(name, errors)
-        yield from assembler.feed(number, line)
-    if assembler is not None and assembler.pending:
+        else:
+            yield from assembler.feed(number, line)
+    if assembler.pending:
         assembler.discard("the file ends before the row does")
 
 

@@ -60,7 +60,7 @@ class Table:
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         """Yield the chunks; none if the query has no rows."""
-        with _report_full_disk():
+        with report_full_disk():
             cursor = self.database.execute(self.query)
         while chunk := cursor.fetchmany(CHUNK_ROWS):
             yield pd.DataFrame(chunk, columns=list(self.columns))
@@ -94,10 +94,7 @@ class PostStore:
 
     def _add(self, table: str, *values: Any) -> None:
         insert = f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?, ?)"
-        try:
-            self.repeated_posts += 1 - self._database.execute(insert, values).rowcount
-        except sqlite3.OperationalError as error:  # not `_report_full_disk`, which takes longer
-            raise _make_full_disk_error(error) from error
+        self.repeated_posts += 1 - self._database.execute(insert, values).rowcount
 
     def choose_answers(self, keep_unanswered: bool) -> int:
         """Choose an answer for each original that has duplicates, after the last post was added.
@@ -111,12 +108,11 @@ class PostStore:
         """
         keep = "UPDATE chosen SET answer = -original WHERE answer IS NULL"
         leave_out = "DELETE FROM chosen WHERE answer IS NULL"
-        with _report_full_disk():
-            self._database.commit()
-            self._database.executescript(_CHOOSE_ANSWERS)
-            missing = self._database.execute(keep if keep_unanswered else leave_out).rowcount
-            self._database.commit()
-            self._database.executescript(_CREATE_VIEWS)
+        self._database.commit()
+        self._database.executescript(_CHOOSE_ANSWERS)
+        missing = self._database.execute(keep if keep_unanswered else leave_out).rowcount
+        self._database.commit()
+        self._database.executescript(_CREATE_VIEWS)
         return missing
 
     @property
@@ -159,17 +155,13 @@ class PostStore:
 
 
 @contextmanager
-def _report_full_disk() -> Iterator[None]:
+def report_full_disk() -> Iterator[None]:
     """Turn SQLite's error about a full disk into one that says where the file is."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise _make_full_disk_error(error) from error
-
-
-def _make_full_disk_error(error: sqlite3.OperationalError) -> ValueError:
-    folder = os.environ.get("SQLITE_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp"
-    return ValueError(
-        f"{folder}: the temporary file with the posts cannot be written ({error}); free disk space "
-        "there, or set SQLITE_TMPDIR to a folder with as much space as the dump"
-    )
+        folder = os.environ.get("SQLITE_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp"
+        raise ValueError(
+            f"{folder}: the temporary file with the posts cannot be written ({error}); free disk "
+            "space there, or set SQLITE_TMPDIR to a folder with as much space as the dump"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,7 +11,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**32, description="Seed of the random gene
 Share = Annotated[float, Field(gt=0, lt=1)]
 AUTO, LEXICAL = "auto", "lexical"
 """Values of `TextFeatures.encoder` other than a folder."""
-
+ShareCheck = Callable[[str, int, Mapping[str, int], str], None]
+"""Compares a share with `min_accepted_share`; may raise. Arguments: name of the file or dataset,
+number of valid rows, numbers of invalid rows by reason, and an invalid row as an example."""
 
 MinAcceptedShare = Annotated[
     float,

@@ -493,3 +493,15 @@ def test_the_figure_counts_every_original(per_original):
     assert not curve.patches  # no bars on logarithmic axes
     assert not points.patches
     figure.canvas.draw()
+
+
+@pytest.mark.parametrize(("rows", "pages"), [(1, 6), (1_000, 12)])
+def test_a_full_disk_is_reported_with_its_folder(monkeypatch, rows, pages):
+    limit = f"PRAGMA max_page_count = {pages};" + dump_store._CREATE_TABLES
+    monkeypatch.setattr(dump_store, "_CREATE_TABLES", limit)
+    monkeypatch.setenv("SQLITE_TMPDIR", "/scratch")
+    posts = [question(number, Body="x" * 1_000) for number in range(1, 2 * rows + 1)]
+    links = [link(rows + number, number) for number in range(1, rows + 1)]
+    message = r"^/scratch: the temporary file with the posts .*disk is full\); free disk space"
+    with pytest.raises(ValueError, match=message):
+        ingest_rows(posts, links)
