@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from tqdm import tqdm
 
 Values = NDArray[np.float32]
@@ -244,39 +245,49 @@ def _check_outputs(encoder: SentenceEncoder) -> None:
             )
 
 
+class _Module(BaseModel):
+    type: str
+
+
+class _Prompts(BaseModel):
+    prompts: dict[str, str] | None = None
+    default_prompt_name: str | None = None
+
+
+class _Length(BaseModel):
+    max_seq_length: int | None = Field(None, gt=0, le=_MAX_TOKENS)
+
+
+class _Truncation(BaseModel):
+    max_length: int = Field(gt=0, le=_MAX_TOKENS)
+
+
+class _Tokenizer(BaseModel):
+    truncation: _Truncation | None = None
+
+
 def _read_settings(files: Mapping[str, bytes]) -> EncoderSettings:
     """Return the settings that the configuration files of Sentence Transformers contain."""
-    configs = {
-        name: _parse_json(name, files[name], list if name == MODULES_FILE else dict)
-        for name in CONFIG_FILES
-        if name in files
-    }
-    for module in configs.get(MODULES_FILE, []):
-        name = module.get("type") if isinstance(module, dict) else module
-        kind = str(name).rpartition(".")[2]
+    modules: list[_Module] = _parse(files, MODULES_FILE, list[_Module], missing=b"[]")
+    for module in modules:
+        kind = module.type.rpartition(".")[2]
         if kind not in _MODULES:
             raise ValueError(
                 f"{MODULES_FILE} has a module {kind}, expected only {', '.join(_MODULES)}; choose "
                 "an encoder without it"
             )
+    prompts: _Prompts = _parse(files, PROMPTS_FILE, _Prompts)
+    length: _Length = _parse(files, LENGTH_FILE, _Length)
+    tokenizer: _Tokenizer = _parse(files, TOKENIZER_FILE, _Tokenizer)
+    truncated = tokenizer.truncation.max_length if tokenizer.truncation else _DEFAULT_TOKENS
     return EncoderSettings(
-        pooling=_read_pooling(configs.get(POOLING_FILE, {})),
-        max_tokens=_read_length(files, configs.get(LENGTH_FILE, {})),
-        prompt=_read_prompt(configs.get(PROMPTS_FILE, {})),
+        pooling=_choose_pooling(_parse(files, POOLING_FILE, dict[str, Any])),
+        max_tokens=length.max_seq_length or truncated,
+        prompt=(prompts.prompts or {}).get(prompts.default_prompt_name or "", ""),
     )
 
 
-def _read_prompt(config: Mapping[str, Any]) -> str:
-    prompts, name = config.get("prompts") or {}, config.get("default_prompt_name")
-    prompt = prompts.get(name, "") if isinstance(prompts, dict) else None
-    if not isinstance(prompt, str):
-        raise ValueError(
-            f"{PROMPTS_FILE}: the prompt {name} is {prompt!r}, expected text; correct the file"
-        )
-    return prompt
-
-
-def _read_pooling(config: Mapping[str, Any]) -> str:
+def _choose_pooling(config: Mapping[str, Any]) -> str:
     modes = [
         name.removeprefix("pooling_mode_")
         for name, value in config.items()
@@ -293,32 +304,13 @@ def _read_pooling(config: Mapping[str, Any]) -> str:
     return pooling[modes[0]]
 
 
-def _read_length(files: Mapping[str, bytes], config: Mapping[str, Any]) -> int:
-    tokenizer = _parse_json(TOKENIZER_FILE, files[TOKENIZER_FILE], dict)
-    lengths = {
-        LENGTH_FILE: config.get("max_seq_length"),
-        TOKENIZER_FILE: (tokenizer.get("truncation") or {}).get("max_length"),
-    }
-    for name, length in lengths.items():
-        if not length:
-            continue
-        if not isinstance(length, int) or not 0 < length <= _MAX_TOKENS:
-            raise ValueError(
-                f"{name}: the maximum length is {length!r}, expected 1 to {_MAX_TOKENS:,} tokens; "
-                "correct the file"
-            )
-        return length
-    return _DEFAULT_TOKENS
-
-
-def _parse_json(name: str, content: bytes, kind: type) -> Any:
+def _parse(files: Mapping[str, bytes], name: str, kind: Any, missing: bytes = b"{}") -> Any:
+    """Return the content of a JSON file as an object of this type."""
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name}: not JSON ({error}); fetch the encoder again") from error
-    if not isinstance(value, kind):
+        return TypeAdapter(kind).validate_json(files.get(name, missing))
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False)
+        place = ".".join(map(str, first["loc"]))
         raise ValueError(
-            f"{name}: contains {type(value).__name__}, expected {kind.__name__}; fetch the "
-            "encoder again"
-        )
-    return value
+            f"{name}: {place}{': ' if place else ''}{first['msg']}; fetch the encoder again"
+        ) from error

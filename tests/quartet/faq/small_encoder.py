@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-FLOAT, INT64 = 1, 7
+FLOAT, INT32, INT64 = 1, 6, 7
 """ONNX's codes of element types."""
 
 
@@ -32,19 +32,27 @@ def describe(field, name, kind, *dimensions):
     return message(field, message(1, name), message(2, message(1, number(1, kind), shape)))
 
 
-def make_network(table, mask=True):
-    """Return an ONNX file whose output for a token is its row of the table, shape (words, d)."""
+def make_network(table, integers=INT64, pooled=False):
+    """Return an ONNX file whose output for a token is its row of the table, shape (words, d).
+
+    `integers` is the type of the input; with `pooled`, the first output is one vector a text.
+    """
     table = np.asarray(table, np.float32)
     sizes = b"".join(number(1, size) for size in table.shape)
     weights = message(5, sizes, number(2, FLOAT), message(8, "table"), message(9, table.tobytes()))
     gather = message(
         1, message(1, "table"), message(1, "input_ids"), message(2, "h"), message(4, "Gather")
     )
-    inputs = describe(11, "input_ids", INT64, "batch", "tokens")
-    if mask:
-        inputs += describe(11, "attention_mask", INT64, "batch", "tokens")
-    output = describe(12, "h", FLOAT, "batch", "tokens", "size")
-    graph = message(7, gather, message(2, "small"), weights, inputs, output)
+    inputs = describe(11, "input_ids", integers, "batch", "tokens")
+    inputs += describe(11, "attention_mask", integers, "batch", "tokens")
+    outputs = describe(12, "h", FLOAT, "batch", "tokens", "size")
+    if pooled:
+        keep = message(5, message(1, "keepdims"), number(3, 0), number(20, 2))
+        axes = message(5, message(1, "axes"), number(8, 1), number(20, 7))
+        operator = message(4, "ReduceMax")
+        gather += message(1, message(1, "h"), message(2, "pooled"), operator, keep, axes)
+        outputs = describe(12, "pooled", FLOAT, "batch", "size") + outputs
+    graph = message(7, gather, message(2, "small"), weights, inputs, outputs)
     return number(1, 8) + graph + message(8, number(2, 13))
 
 

@@ -1,4 +1,4 @@
-"""Texts of the same meaning must be similar although they share no word."""
+"""Texts of the same meaning must be similar without a common word; encoders must be usable."""
 
 import json
 
@@ -10,14 +10,16 @@ pytest.importorskip("onnxruntime", reason="needs the extra semantic")
 pytest.importorskip("tokenizers", reason="needs the extra semantic")
 
 from faq.conftest import FEATURES, make_tables
-from faq.small_encoder import make_files, make_tokenizer
+from faq.small_encoder import INT32, make_files, make_network, make_tokenizer
 from quartet.faq import serving
+from quartet.faq.explanation import explain_match
 from quartet.faq.matcher import Matcher, fit_matcher, make_untuned_matcher
 from quartet.faq.ranker import RankerParameters
 from quartet.faq.sentences import SentenceEncoder, read_encoder
 from quartet.faq.settings import Cleaning, Refit, TextFeatures
 from support import real_data
 
+OTHER_TOKENIZER = make_tokenizer(["the", "words", "of", "another", "a"])
 VECTORS = {"car": [1.0, 0, 0], "automobile": [0.9, 0.1, 0], "red": [0, 3.0, 0], "tree": [0, 0, 2.0]}
 
 
@@ -61,23 +63,56 @@ def test_the_configuration_of_the_encoder_is_followed(files):
     assert encoder.sha256 != read_encoder(files).sha256
 
 
+@pytest.mark.parametrize("kind", [{"integers": INT32}, {"pooled": True}])
+def test_other_exports_of_an_encoder_give_the_same_vectors(files, kind):
+    expected = read_encoder(files).encode(["car red", "red"])
+    network = make_network([[0, 0, 0], *VECTORS.values()], **kind)
+    found = read_encoder(files | {"model.onnx": network}).encode(["car red", "red"])
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize(
     ("name", "config", "message"),
     [
-        ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "has the pooling max_tokens"),
         ("modules.json", [{"type": "x.models.Dense"}], "has a module Dense"),
-        ("modules.json", None, "not JSON"),
+        ("modules.json", {"type": "x"}, "should be a valid array; fetch the encoder again"),
+        ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "has the pooling max_tokens"),
+        ("sentence_bert_config.json", {"max_seq_length": "many"}, "max_seq_length: .*integer"),
+        ("sentence_bert_config.json", {"max_seq_length": -1}, "greater than 0"),
+        ("sentence_bert_config.json", {"max_seq_length": 10**30}, "equal to 1000000"),
+        (
+            "config_sentence_transformers.json",
+            {"prompts": ["a"]},
+            "prompts: .*an object",
+        ),
+        ("tokenizer.json", [], ": Input should be an object"),
     ],
 )
-def test_an_encoder_of_another_form_is_rejected(files, name, config, message):
-    content = b"{" if config is None else json.dumps(config).encode()
+def test_a_configuration_of_another_form_is_rejected_with_its_name(files, name, config, message):
+    with pytest.raises(ValueError, match=f"{name}.*{message}"):
+        read_encoder(files | {name: json.dumps(config).encode()})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"model.onnx": b"\x08\x08:"}, r"cannot be loaded .*fetch the encoder again"),
+        ({"modules.json": b"{"}, "modules.json: Invalid JSON"),
+        (
+            {"tokenizer.json": make_tokenizer(["words", "of", "another", "one", "a"])},
+            "of one encoder",
+        ),
+        (make_files({"a": [np.inf, 0.0]}), "not finite"),
+    ],
+)
+def test_a_damaged_or_mixed_encoder_is_rejected_before_training(files, changed, message):
     with pytest.raises(ValueError, match=message):
-        read_encoder(files | {name: content})
+        read_encoder(files | changed)
 
 
-def test_a_damaged_network_is_reported(files):
-    with pytest.raises(ValueError, match=r"cannot be loaded .*fetch the encoder again"):
-        read_encoder(files | {"model.onnx": files["model.onnx"][:40]})
+def test_half_a_character_does_not_stop_the_texts_after_it(files):
+    found = read_encoder(files).encode(["car \ud83d", "\udc00", "car"])
+    np.testing.assert_array_equal(found, [[1, 0, 0], [0, 0, 0], [1, 0, 0]])
 
 
 def test_an_encoder_is_restored_as_it_was_or_not_at_all(files):
@@ -104,6 +139,18 @@ def test_untuned_matching_finds_another_word_of_the_same_meaning(files):
     assert semantic["original"].tolist() == ["1", "2"]
     lexical = make_untuned_matcher(*tables).match(asked, 1)
     assert semantic["probability"].iloc[0] > lexical["probability"].iloc[0] + 0.1
+
+
+def test_a_match_of_the_same_meaning_is_explained_by_it():
+    words = {"car": [1.0, 0.0], "automobile": [1.0, 0.01], "tree": [0.0, 1.0], "cargo": [0.0, -1.0]}
+    texts = ["cargo", "automobile"]
+    originals, settings = ORIGINALS.assign(text=texts), TextFeatures(seed=1)
+    tables = originals, originals.iloc[:0], ANSWERS, settings, Cleaning()
+    matcher = make_untuned_matcher(*tables, read_encoder(make_files(words)))
+    found = explain_match(matcher, "car", texts)
+    assert found.nearest == 1
+    assert found.similarity == pytest.approx(settings.sentence_share, abs=0.05)
+    assert found.words == []
 
 
 @pytest.fixture(scope="module")
