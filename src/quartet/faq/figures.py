@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from quartet.faq.drawing import (
     ACCENT,
@@ -81,7 +82,7 @@ def _draw_ranges(axis: Any, samples: dict[str, Counts]) -> None:
 
 def _make_integer_bins(counts: Counts, max_bins: int = 40) -> Values:
     """Return edges of bins that contain the same number of integers each."""
-    low, high = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
+    low, high = int(counts.min()), int(counts.max())
     step = -(-(high - low + 1) // max_bins)
     return np.arange(low, high + step + 1, step) - 0.5
 
@@ -137,9 +138,13 @@ def plot_calibration(table: pd.DataFrame, title: str) -> Figure:
     figure = Figure(figsize=(6, 6.5), layout="constrained")
     curve, numbers = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     curve.plot([0, 1], [0, 1], "--", color="0.6", lw=1, label="perfectly calibrated")
-    low, high = _compute_wilson_interval(table["share"].to_numpy(), table["pairs"].to_numpy())
+    intervals = [
+        binomtest(round(share * pairs), pairs).proportion_ci(method="wilson")
+        for share, pairs in zip(table["share"], table["pairs"], strict=True)
+    ]
+    low, high = np.transpose(intervals)
     curve.vlines(table["probability"], low, high, color=LIGHT, lw=2, label="95 % interval")
-    sizes = 25 + 45 * np.log10(np.maximum(table["pairs"], 1))
+    sizes = 25 + 45 * np.log10(table["pairs"])
     curve.scatter(table["probability"], table["share"], sizes, color=PRIMARY, zorder=3)
     curve.set(ylabel="observed share of duplicates", ylim=(-0.03, 1.03), title=title)
     curve.yaxis.set_major_formatter(PercentFormatter(1))
@@ -154,15 +159,6 @@ def plot_calibration(table: pd.DataFrame, title: str) -> Figure:
         axis.grid(alpha=0.3)
         hide_spines(axis)
     return figure
-
-
-def _compute_wilson_interval(shares: Values, sizes: Counts) -> tuple[Values, Values]:
-    """Return the 95 % Wilson score intervals of shares of `sizes` cases each, shape (n,)."""
-    z = 1.959964
-    scale = 1 + z**2 / sizes
-    centre = (shares + z**2 / (2 * sizes)) / scale
-    half = z / scale * np.sqrt(shares * (1 - shares) / sizes + z**2 / (4 * sizes**2))
-    return centre - half, centre + half
 
 
 def plot_answerable(thresholds: pd.DataFrame, reliability: pd.DataFrame, auroc: float) -> Figure:
@@ -210,7 +206,7 @@ def plot_score_distributions(right: Values, wrong: Values) -> Figure:
     axis = figure.subplots()
     edges = np.array(_PROBABILITY_BINS)
     right_shares, wrong_shares = (
-        np.histogram(values, edges)[0] / max(len(values), 1) for values in (right, wrong)
+        np.histogram(values, edges)[0] / len(values) for values in (right, wrong)
     )
     bars = axis.bar(edges[:-1] + 0.025, right_shares, 0.048, color=LIGHT, label="right original")
     outline = axis.stairs(wrong_shares, edges, color=ACCENT, lw=2, label="best wrong candidate")
@@ -229,8 +225,6 @@ def plot_hardest_originals(table: pd.DataFrame, titles: pd.Series) -> Figure:
         table: Columns `original` (Id), `mean_rank`, `mean_probability`, `test_duplicates`.
         titles: Text of each original, by Id.
     """
-    if table.empty:
-        return plot_message("Hardest originals", "There are no test duplicates.")
     ordered = table.sort_values(
         ["mean_rank", "mean_probability"], ascending=[False, True], kind="stable"
     )

