@@ -17,7 +17,6 @@ from quartet.faq.ranker import RankerParameters, make_validation_set, train_boos
 from quartet.faq.search_space import Choices, SearchSpace
 from quartet.faq.settings import StudySettings
 from quartet.faq.text import word_view
-from quartet.faq.trials import retry_history
 
 if TYPE_CHECKING:
     import threading
@@ -33,7 +32,14 @@ EVALUATE_EVERY = 4
 
 @dataclass(frozen=True)
 class Objective:
-    """What a trial does."""
+    """Objective of the study, called with each trial.
+
+    Attributes:
+        train: Pairs that the trees are fitted on.
+        tune: Questions that the metric is computed of.
+        space: Parameters that a trial may choose.
+        settings: Metric, seed, and when to stop a trial early.
+    """
 
     train: TrainingPairs
     tune: LabelledQuestions
@@ -58,7 +64,7 @@ class Objective:
             validation=validation,
         )
         monitor.save_attributes()
-        return monitor.metric
+        return monitor.best_metric
 
 
 class _TrialMonitor:
@@ -68,7 +74,7 @@ class _TrialMonitor:
     mostly be luck.
     """
 
-    order = 30
+    order = 30  # after LightGBM's own callbacks, as its early stopping
     before_iteration = False
 
     def __init__(
@@ -78,8 +84,8 @@ class _TrialMonitor:
         self._every = min(EVALUATE_EVERY, span)
         self._last: deque[float] = deque(maxlen=span // self._every)
         self._evaluate = evaluate
-        self.metric = -np.inf
-        self.trees = 0
+        self.best_metric = -np.inf
+        self.best_trees = 0
         self._trial = trial
         self._settings = settings
         self._start = time.perf_counter()
@@ -89,20 +95,20 @@ class _TrialMonitor:
         if trees % self._every == 0:
             self._last.append(environment.model.eval_valid(self._evaluate)[0][2])
             mean = sum(self._last) / len(self._last)
-            if len(self._last) == self._last.maxlen and mean > self.metric:
-                self.metric, self.trees = mean, trees
+            if len(self._last) == self._last.maxlen and mean > self.best_metric:
+                self.best_metric, self.best_trees = mean, trees
         if trees % self._settings.report_every == 0:
-            self._trial.report(self.metric, trees)
+            self._trial.report(self.best_metric, trees)
             if self._trial.should_prune():
                 self.save_attributes()
                 raise optuna.TrialPruned(f"after {trees} trees")
         # There is no metric before the first full mean, so patience begins there.
-        if self.trees and trees - self.trees >= self._settings.patience:
-            raise lgb.callback.EarlyStopException(self.trees - 1, [])
+        if self.best_trees and trees - self.best_trees >= self._settings.patience:
+            raise lgb.callback.EarlyStopException(self.best_trees - 1, [])
 
     def save_attributes(self) -> None:
         """Save the best number of trees and the duration as attributes of the trial."""
-        self._trial.set_user_attr("best_trees", self.trees)
+        self._trial.set_user_attr("best_trees", self.best_trees)
         self._trial.set_user_attr("seconds", time.perf_counter() - self._start)
 
 
@@ -112,10 +118,10 @@ def check_views(space: SearchSpace, names: Sequence[str]) -> None:
     Raises:
         ValueError: There are no features of a view.
     """
+    known = [ngrams for ngrams in range(1, 5) if f"{word_view(ngrams)}.question" in names]
     tunable = space.word_ngrams
     for ngrams in tunable.choices if isinstance(tunable, Choices) else (tunable,):
-        if not any(name.startswith(f"{word_view(int(ngrams))}.") for name in names):
-            known = sorted({int(n[4 : n.index(".")]) for n in names if n.startswith("word")})
+        if ngrams not in known:
             raise ValueError(
                 f"the search space has word_ngrams {ngrams}, but there are only features for "
                 f"{known}; add it to faq_features.word_ngrams or remove it from the search space"
@@ -150,9 +156,10 @@ def find_trial_index(study: optuna.Study, trial: Trial) -> int:
     A retry has the index of the first attempt. All other indices are unique, also with
     several workers.
     """
+    list_attempts = optuna.storages.RetryHeartbeatStaleTrialCallback.retry_history
     trials = {other.number: other for other in study.get_trials(deepcopy=False)}
-    number = min([trial.number, *retry_history(trials[trial.number])])
-    return number - sum(bool(retry_history(trials[earlier])) for earlier in range(number))
+    first = min([trial.number, *list_attempts(trials[trial.number])])
+    return first - sum(bool(list_attempts(trials[earlier])) for earlier in range(first))
 
 
 def make_sampler(settings: StudySettings, index: int) -> BaseSampler:

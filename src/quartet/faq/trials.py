@@ -16,9 +16,6 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 START = "start"
 """User attribute of the trial with the default parameters."""
 
-retry_history = optuna.storages.RetryHeartbeatStaleTrialCallback.retry_history
-"""Return the numbers of a trial's earlier attempts, in order."""
-
 
 def get_finished_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Return the completed and pruned trials."""

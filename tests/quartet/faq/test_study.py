@@ -69,11 +69,6 @@ def test_the_first_trial_has_the_start_parameters(objective):
     assert {name: study.trials[0].params[name] for name in start} == start
 
 
-def test_the_same_seed_gives_the_same_study(objective):
-    first, again = (run(create_study(objective), objective, 6) for _ in range(2))
-    assert list_trials(first) == list_trials(again)
-
-
 def test_a_resumed_study_tries_the_same_as_an_uninterrupted_one(objective, tmp_path):
     complete = run(create_study(objective), objective, 6)
     storage = f"sqlite:///{tmp_path}/study.db"
@@ -146,11 +141,11 @@ def test_parameters_of_a_running_trial_are_not_tried_in_parallel():
     assert abs(parallel - alone) > 1e-3
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-@pytest.mark.parametrize("pruner", ["median", "hyperband", "none"])
+@pytest.mark.parametrize(
+    ("sampler", "pruner"), [("tpe", "hyperband"), ("random", "median"), ("tpe", "none")]
+)
 def test_every_sampler_and_pruner_works(objective, sampler, pruner):
-    changed = {"sampler": sampler, "pruner": pruner}
-    settings = SETTINGS.model_copy(update=changed)
+    settings = SETTINGS.model_copy(update={"sampler": sampler, "pruner": pruner})
     varied = Objective(objective.train, objective.tune, SPACE, settings)
     study = run(create_study(varied), varied, 8)
     assert len(trials.get_finished_trials(study)) == 8
@@ -221,14 +216,13 @@ def test_the_metric_is_a_mean_over_the_last_trees(objective):
     with pytest.raises(lgb.callback.EarlyStopException):
         for tree in range(30):
             monitor(Environment(tree))
-    assert monitor.trees == 12  # the mean of 0.9 and 0.2
-    assert monitor.metric == pytest.approx(0.55)
+    assert monitor.best_trees == 12  # the mean of 0.9 and 0.2
+    assert monitor.best_metric == pytest.approx(0.55)
     assert trial.reports == pytest.approx({8: 0.5, 16: 0.55})
 
 
-@pytest.mark.parametrize("patience", [1, 3, 7])
-def test_a_trial_with_short_patience_has_a_metric(objective, patience):
-    settings = SETTINGS.model_copy(update={"patience": patience, "report_every": 20})
+def test_a_trial_with_short_patience_has_a_metric(objective):
+    settings = SETTINGS.model_copy(update={"patience": 1, "report_every": 20})
     impatient = Objective(objective.train, objective.tune, SPACE, settings)
     (trial,) = run(create_study(impatient), impatient, 1).trials
     assert 0 < trial.value <= 1

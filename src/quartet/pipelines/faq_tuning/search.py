@@ -16,11 +16,10 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from multiprocessing import synchronize
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import joblib
@@ -29,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from kedro_cloud.core import ranks
-from kedro_cloud.core.processes import is_alive
+from kedro_cloud.core.processes import is_alive, note_first_signal
 from quartet import faq
 from quartet.datasets.study import BUSY_SECONDS, StudyStore, open_storage
 from quartet.datasets.study_heartbeats import HeartbeatProxy
@@ -148,12 +147,19 @@ def _run_missing_trials(
     """Run the missing trials in this process and in additional worker processes.
 
     The current trial of a worker that dies is retried in this process.
+
+    Raises:
+        KeyboardInterrupt: A signal was received; the running trials have finished. Raised in the
+            handler, it would be lost while SQLAlchemy returns a connection.
     """
-    with defer_stop_signals() as requested, _show_progress(study, objective, store) as update:
+    # Only the main thread receives signals.
+    is_main = threading.current_thread() is threading.main_thread()
+    noting: AbstractContextManager[list[int]] = note_first_signal() if is_main else nullcontext([])
+    with noting as signals, _show_progress(study, objective, store) as update:
 
         def run(budget: threading.Semaphore | synchronize.Semaphore) -> None:
             def stop_on_request(*_: Any) -> None:
-                while requested.is_set() and budget.acquire(False):
+                while signals and budget.acquire(False):
                     pass  # with an empty budget no worker starts another trial
 
             stop_on_request()
@@ -173,6 +179,8 @@ def _run_missing_trials(
             _retry_abandoned(study)
             missing = max(0, missing - faq.trials.count_ended(study) + before)
         run(threading.Semaphore(missing))
+    if signals:
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -250,30 +258,3 @@ def _show_progress(
 
     with bar:
         yield update
-
-
-@contextmanager
-def defer_stop_signals() -> Iterator[threading.Event]:
-    """Set the yielded event on SIGINT or SIGTERM and raise KeyboardInterrupt on exit.
-
-    A second signal ends the process. An exception raised by the handler itself would be lost
-    if it came while SQLAlchemy returns a connection or Python finalises an object, which is
-    frequent between two trials.
-    """
-    requested = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield requested  # only the main thread receives signals
-        return
-
-    def handle(number: int, _: FrameType | None) -> None:
-        requested.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    handlers = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield requested
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if requested.is_set():
-        raise KeyboardInterrupt
