@@ -251,7 +251,7 @@ def reference_trial(originals, train, tune, generator):
     ngrams, match = int(generator.integers(1, 5)), int(generator.integers(2, 41))
     leaf, weighted = int(generator.integers(1, 31)), bool(generator.integers(2))
     texts, known = list(originals["text"]), list(train["text"])
-    number = faq.matcher.indices_of(originals, train)
+    number = faq.tables.indices_of(originals, train)
     rows, columns = make_reference_pairs(number, len(originals), match, generator)
     asked, answered = [known[row] for row in rows], [texts[column] for column in columns]
     views = [TfidfVectorizer(ngram_range=(1, ngrams)) for _ in range(2)]
@@ -265,7 +265,7 @@ def reference_trial(originals, train, tune, generator):
         views[0].transform(tune["text"].to_numpy()[tuned]),
         views[1].transform(np.tile(originals["text"], len(tune))),
     ]
-    truth = faq.matcher.indices_of(originals, tune)[tuned] == np.tile(
+    truth = faq.tables.indices_of(originals, tune)[tuned] == np.tile(
         np.arange(len(originals)), len(tune)
     )
     data = lgb.Dataset(pairs.tocsr().astype(np.float32), right, weight=weight)

@@ -19,7 +19,6 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from quartet.faq.evaluation import calibration_table
 from quartet.faq.text import Arrays
 
 Values = NDArray[np.float64]
@@ -143,11 +142,6 @@ def make_threshold_table(model: Answerability) -> pd.DataFrame:
             "is_chosen": thresholds == model.threshold,
         }
     )
-
-
-def make_reliability_table(model: Answerability, bins: int) -> pd.DataFrame:
-    """Return the `calibration_table` of the held-out questions."""
-    return calibration_table(model.held_out, model.has_original, bins)
 
 
 def summarise_answerability(model: Answerability) -> dict[str, float]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from quartet.faq.cleaning import clean_text
+from quartet.faq.tables import add_own_texts, indices_of
 from quartet.faq.text import (
     CHARACTERS,
     SENTENCES,
@@ -101,41 +102,27 @@ class CorpusIndex:
         return cls(arrays["original_of"], restore("texts."), restore("answers."))
 
 
-def build_index(
-    encoder: TextEncoder,
-    duplicates: Sequence[str],
-    original_of: OriginalIndices,
-    originals: Sequence[str],
-    answers: Sequence[str],
-    is_own: NDArray[np.bool_] | None = None,
+def index_tables(
+    encoder: TextEncoder, originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
 ) -> CorpusIndex:
-    """Encode n known duplicates, k originals and their k answers.
+    """Encode known duplicates, originals and answers.
 
     Args:
         encoder: A fitted encoder.
-        duplicates: n texts, in the order of their originals.
-        original_of: Shape (n,), ascending: index of each duplicate's original.
-        originals: k texts.
-        answers: k texts; empty where an original has no answer.
-        is_own: Shape (n,): mask of duplicates that are their original's own text.
-
-    Raises:
-        ValueError: `original_of` is not ascending, or an original has no known duplicate.
+        originals: Columns `AnswerId`, `text`. One without duplicates is indexed as its own.
+        duplicates: Columns `AnswerId`, `text`.
+        answers: Column `text`, one row an original, in their order; empty if it has none.
     """
-    counts = np.bincount(original_of, minlength=len(originals))
-    if np.any(np.diff(original_of) < 0) or len(counts) != len(originals) or not counts.all():
-        raise ValueError(
-            "known duplicates must be in the order of their originals, with at least one for each"
-        )
-    answer_vectors = encoder.encode_terms(answers)
+    known = add_own_texts(originals, duplicates)
+    answer_vectors = encoder.encode_terms(list(answers["text"]))
     return CorpusIndex(
-        original_of=original_of,
-        texts=encoder.encode([*duplicates, *originals]),
+        original_of=indices_of(originals, known),
+        texts=encoder.encode([*known["text"], *originals["text"]]),
         answers={
             **{view: matrix for view, matrix in answer_vectors.items() if view != CHARACTERS},
-            **encoder.encode_sentences([clean_text(answer) for answer in answers]),
+            **encoder.encode_sentences([clean_text(answer) for answer in answers["text"]]),
         },
-        is_own=is_own,
+        is_own=known["is_own"].to_numpy(dtype=bool),
     )
 
 

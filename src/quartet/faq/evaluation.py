@@ -30,15 +30,7 @@ class Ranking(NamedTuple):
 
     candidates: NDArray[np.int64]
     probabilities: NDArray[np.float64]
-    answerable: NDArray[np.float64] = np.empty(0)
-
-
-class Estimate(NamedTuple):
-    """A mean over questions with its 95 % bootstrap confidence interval."""
-
-    value: float
-    low: float
-    high: float
+    answerable: NDArray[np.float64]
 
 
 def ranks_of_right(scores: Values, right: NDArray[np.bool_], originals: int) -> Ranks:
@@ -104,8 +96,8 @@ def compute_metric(ranks: Ranks, name: str) -> float:
 
 def bootstrap_mean(
     values: Values, resamples: int, generator: np.random.Generator, max_values: int = 1_000_000
-) -> Estimate:
-    """Return the mean of q values with its 95 % percentile bootstrap interval.
+) -> tuple[float, float, float]:
+    """Return the mean of q values, and low and high end of its 95 % percentile bootstrap interval.
 
     Args:
         values: Shape (q,).
@@ -120,7 +112,7 @@ def bootstrap_mean(
         rows = generator.integers(len(values), size=(count, len(values)))
         means[start : start + count] = values[rows].mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(float(np.mean(values)), float(low), float(high))
+    return float(np.mean(values)), float(low), float(high)
 
 
 def gains_table(

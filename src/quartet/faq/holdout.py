@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from quartet.faq.answerable import fit_answerability
-from quartet.faq.matcher import Matcher, fit_ranking, indices_of
+from quartet.faq.matcher import Matcher, fit_uncalibrated
 from quartet.faq.settings import Refit
+from quartet.faq.tables import indices_of
 
 _MIN_QUESTIONS = 10
 """Questions to fit a ranking on, and of each kind to learn from, below which nothing is learned."""
@@ -48,40 +49,43 @@ def learn_answerability(
     generator = np.random.default_rng(refit.seed)
     fold_of_original = generator.permutation(np.arange(len(originals)) % folds)
     fold_of_duplicate = generator.permutation(np.arange(len(duplicates)) % folds)
-    is_without = fold_of_original[indices_of(originals, duplicates)]
+    fold_of_own_original = fold_of_original[indices_of(originals, duplicates)]
     parts: list[tuple[NDArray[np.float64], bool, int]] = []
     for fold in tqdm(
         range(folds), desc="holding originals out", unit="fold", disable=None, delay=2
     ):
-        without = is_without == fold
-        new = ~without & (fold_of_duplicate == fold)
+        without_original = fold_of_own_original == fold
+        with_original = ~without_original & (fold_of_duplicate == fold)
+        known = ~without_original & ~with_original
         kept = fold_of_original != fold
-        if np.sum(~without & ~new) < _MIN_QUESTIONS:
+        if known.sum() < _MIN_QUESTIONS:
             return matcher
-        ranking = fit_ranking(
+        refitted, _ = fit_uncalibrated(
             originals[kept],
-            duplicates[~without & ~new],
+            duplicates[known],
             answers[kept],
             matcher.parameters,
             matcher.features,
             refit.seed,
+            matcher.cleaning,
             matcher.encoder.sentences,
         )
-        for kind, rows in ((True, new), (False, without)):
+        for has_original, rows in ((True, with_original), (False, without_original)):
             if rows.any():
-                part = ranking.compute_evidence(list(duplicates.loc[rows, "text"]))
-                parts.append((part, kind, fold))
+                evidence = refitted.compute_evidence(list(duplicates.loc[rows, "text"]))
+                parts.append((evidence, has_original, fold))
         if fold > 0 and min(_count(parts, True), _count(parts, False)) >= _ENOUGH_QUESTIONS:
             break
-    evidence = np.concatenate([part for part, *_ in parts])
-    has_original = np.concatenate([np.full(len(part), kind) for part, kind, _ in parts])
-    fold_of = np.concatenate([np.full(len(part), fold) for part, _, fold in parts])
-    for others in (has_original[fold_of != fold] for fold in np.unique(fold_of)):
+    evidences, kinds, fold_numbers = zip(*parts, strict=True)
+    sizes = [len(evidence) for evidence in evidences]
+    labels, fold_of = np.repeat(kinds, sizes), np.repeat(fold_numbers, sizes)
+    for others in (labels[fold_of != fold] for fold in np.unique(fold_of)):
         if min(others.sum(), (~others).sum()) < _MIN_QUESTIONS:
             return matcher
-    answerability = fit_answerability(evidence, has_original, fold_of, refit.answerable_recall)
+    evidence = np.concatenate(evidences)
+    answerability = fit_answerability(evidence, labels, fold_of, refit.answerable_recall)
     return replace(matcher, answerability=answerability)
 
 
 def _count(parts: list[tuple[NDArray[np.float64], bool, int]], has_original: bool) -> int:
-    return sum(len(part) for part, kind, _ in parts if kind is has_original)
+    return sum(len(evidence) for evidence, kind, _ in parts if kind is has_original)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 
 from quartet.faq.answerable import Answerability, compute_evidence
 from quartet.faq.cleaning import clean_text
-from quartet.faq.corpus_index import CorpusIndex, build_index
+from quartet.faq.corpus_index import CorpusIndex, index_tables
 from quartet.faq.evaluation import Ranking, calibration_table, evaluate_ranking
 from quartet.faq.pairs import TrainingPairs, make_training_pairs
 from quartet.faq.ranker import (
@@ -31,9 +31,9 @@ from quartet.faq.ranker import (
 )
 from quartet.faq.sentences import SentenceEncoder
 from quartet.faq.settings import Cleaning, Refit, TextFeatures
-from quartet.faq.similarity import Comparer, Comparison, map_blocks
+from quartet.faq.similarity import Comparer, map_blocks
 from quartet.faq.svm import OneVsRestSvm
-from quartet.faq.tables import add_own_texts
+from quartet.faq.tables import indices_of
 from quartet.faq.text import (
     TextEncoder,
     add_prefix,
@@ -79,32 +79,24 @@ class Matcher:
 
         def rank_block(block: slice) -> Ranking:
             compared = self.comparer.compare_block(self.encoder.encode(texts[block]))
+            answerable = np.full(len(compared.candidates), np.nan)
             if self.booster is None:
-                names = self._feature_names
-                similarities = score_untuned(
-                    compared.features,
-                    names,
-                    self.features.character_share,
-                    self.features.sentence_share,
-                )
-                return Ranking(
-                    compared.candidates, similarities, np.full(len(similarities), np.nan)
-                )
+                similarities = score_untuned(compared.features, self._feature_names, self.features)
+                return Ranking(compared.candidates, similarities, answerable)
             scores = score(self.booster, compared.features, self._columns)
-            probabilities = self.calibration.probabilities(scores)
-            return Ranking(
-                compared.candidates, probabilities, self._estimate_answerable(compared, scores)
-            )
+            if self.answerability is not None:
+                evidence = compute_evidence(scores, compared.features, self._feature_names)
+                answerable = self.answerability.probabilities(evidence)
+            return Ranking(compared.candidates, self.calibration.probabilities(scores), answerable)
 
         return map_blocks(rank_block, len(texts))
 
-    def _estimate_answerable(
-        self, compared: Comparison, scores: NDArray[Any]
-    ) -> NDArray[np.float64]:
-        if self.answerability is None:
-            return np.full(len(scores), np.nan)
-        evidence = compute_evidence(scores, compared.features, self._feature_names)
-        return self.answerability.probabilities(evidence)
+    def compute_evidence(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the evidence of `answerable.compute_evidence` for cleaned texts, shape (q, e)."""
+        assert self.booster is not None  # evidence is of scores that were learned
+        compared = self.comparer.compare(self.encoder.encode(texts))
+        scores = score(self.booster, compared.features, self._columns)
+        return compute_evidence(scores, compared.features, self._feature_names)
 
     @property
     def is_tuned(self) -> bool:
@@ -122,10 +114,7 @@ class Matcher:
 
     def clean(self, texts: Sequence[str]) -> list[str]:
         """Clean texts as they were cleaned for training."""
-        options = {
-            "remove_banner": self.cleaning.remove_banner,
-            "keep_code": self.cleaning.keep_code,
-        }
+        options = self.cleaning.model_dump(include={"remove_banner", "keep_code"})
         return [clean_text(text, **options) for text in texts]
 
     def match(self, texts: Sequence[str], matches: int) -> pd.DataFrame:
@@ -142,9 +131,9 @@ class Matcher:
             unknown), and `unanswered` (whether that is below the threshold, NA if unknown).
         """
         ranking = self.rank(self.clean(texts))
-        is_unanswered: Any = ranking.answerable < self.threshold
-        if self.answerability is None:
-            is_unanswered = pd.array([pd.NA] * len(texts), dtype="boolean")
+        is_unanswered: Any = pd.array([pd.NA] * len(texts), dtype="boolean")
+        if self.answerability is not None:
+            is_unanswered = ranking.answerable < self.answerability.threshold
         count = min(matches, ranking.candidates.shape[1])
         order = np.argsort(-ranking.probabilities, axis=1, kind="stable")[:, :count]
         chosen = np.take_along_axis(ranking.candidates, order, axis=1).ravel()
@@ -162,11 +151,6 @@ class Matcher:
                 "unanswered": is_unanswered.repeat(count),
             }
         )
-
-    @property
-    def threshold(self) -> float:
-        """Probability `answerable` below which a question counts as unanswered."""
-        return 0.0 if self.answerability is None else self.answerability.threshold
 
     def evaluate(
         self, originals: pd.DataFrame, questions: pd.DataFrame, bins: int
@@ -298,58 +282,32 @@ def fit_matcher(
     """
     trees = max(1, round(parameters.trees * refit.more_trees))
     parameters = parameters.model_copy(update={"trees": trees})
-    ranking = fit_ranking(
-        originals, duplicates, answers, parameters, features, refit.seed, sentences
+    matcher, pairs = fit_uncalibrated(
+        originals, duplicates, answers, parameters, features, refit.seed, cleaning, sentences
     )
-    return Matcher(
-        originals=make_originals_table(originals, answers),
-        encoder=ranking.encoder,
-        comparer=ranking.comparer,
-        booster=ranking.booster,
-        calibration=calibrate(ranking.pairs, parameters, refit.folds, refit.seed),
-        parameters=parameters,
-        features=features,
-        cleaning=cleaning,
-    )
+    return replace(matcher, calibration=calibrate(pairs, parameters, refit.folds, refit.seed))
 
 
-class FittedRanking(NamedTuple):
-    """The parts of a matcher that are fitted on a corpus, and the pairs they were fitted on."""
-
-    encoder: TextEncoder
-    comparer: Comparer
-    booster: lgb.Booster
-    pairs: TrainingPairs
-    word_ngrams: int
-
-    def compute_evidence(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the evidence of `answerable.compute_evidence` for cleaned texts, shape (q, e)."""
-        compared = self.comparer.compare(self.encoder.encode(texts))
-        names = self.comparer.feature_names
-        columns = feature_columns(names, self.word_ngrams)
-        scores = score(self.booster, compared.features, columns)
-        return compute_evidence(scores, compared.features, names)
-
-
-def fit_ranking(
+def fit_uncalibrated(
     originals: pd.DataFrame,
     duplicates: pd.DataFrame,
     answers: pd.DataFrame,
     parameters: RankerParameters,
     features: TextFeatures,
     seed: int,
+    cleaning: Cleaning,
     sentences: SentenceEncoder | None = None,
-) -> FittedRanking:
-    """Fit vocabulary, index and trees; columns as for `fit_matcher`."""
-    encoder = fit_encoder(
-        [*duplicates["text"], *originals["text"]], features, [parameters.word_ngrams], sentences
+) -> tuple[Matcher, TrainingPairs]:
+    """Fit vocabulary, index and trees; return the pairs, too. Arguments as for `fit_matcher`."""
+    texts = [*duplicates["text"], *originals["text"]]
+    matcher = _index_corpus(
+        originals, duplicates, answers, texts, parameters, features, cleaning, sentences
     )
-    index = index_tables(encoder, originals, duplicates, answers)
-    comparer = Comparer.fit(index, [word_view(parameters.word_ngrams)], features)
-    pairs = make_training_pairs(comparer, features.random_negatives, np.random.default_rng(seed))
+    generator = np.random.default_rng(seed)
+    pairs = make_training_pairs(matcher.comparer, features.random_negatives, generator)
     with show_tree_progress(parameters.trees, "fitting the ranker") as update_progress:
         booster = train_booster(pairs, parameters, seed, callbacks=[update_progress])
-    return FittedRanking(encoder, comparer, booster, pairs, parameters.word_ngrams)
+    return replace(matcher, booster=booster), pairs
 
 
 def make_untuned_matcher(
@@ -362,20 +320,31 @@ def make_untuned_matcher(
 ) -> Matcher:
     """Return a matcher that ranks by similarity, for a FAQ with few duplicates or none.
 
-    Args:
-        originals: Columns `Id`, `AnswerId`, `text`.
-        duplicates: Columns `AnswerId`, `text`, in the order of their originals; may be empty.
-        answers: Column `text`, one row an original, in their order.
-        features: Settings of the text features.
-        cleaning: How the texts were cleaned, and new questions are to be.
-        sentences: The sentence encoder; None for lexical similarity only.
+    Arguments as for `fit_matcher`; there may be no duplicates.
     """
     parameters = RankerParameters(word_ngrams=1, trees=0)
     # With the words of answers, which contain what else a question may be about.
     replies = answers.assign(text=[clean_text(text) for text in answers["text"]])
     texts = [*duplicates["text"], *originals["text"], *replies["text"]]
+    matcher = _index_corpus(
+        originals, duplicates, replies, texts, parameters, features, cleaning, sentences
+    )
+    return replace(matcher, originals=make_originals_table(originals, answers))
+
+
+def _index_corpus(
+    originals: pd.DataFrame,
+    duplicates: pd.DataFrame,
+    answers: pd.DataFrame,
+    texts: Sequence[str],
+    parameters: RankerParameters,
+    features: TextFeatures,
+    cleaning: Cleaning,
+    sentences: SentenceEncoder | None,
+) -> Matcher:
+    """Return a matcher without trees; its vocabulary is that of `texts`."""
     encoder = fit_encoder(texts, features, [parameters.word_ngrams], sentences)
-    index = index_tables(encoder, originals, duplicates, replies)
+    index = index_tables(encoder, originals, duplicates, answers)
     return Matcher(
         originals=make_originals_table(originals, answers),
         encoder=encoder,
@@ -386,27 +355,6 @@ def make_untuned_matcher(
         features=features,
         cleaning=cleaning,
     )
-
-
-def index_tables(
-    encoder: TextEncoder, originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
-) -> CorpusIndex:
-    """Index the texts of the tables; columns as for `fit_matcher`."""
-    known = add_own_texts(originals, duplicates)
-    return build_index(
-        encoder,
-        list(known["text"]),
-        indices_of(originals, known),
-        list(originals["text"]),
-        list(answers["text"]),
-        known["is_own"].to_numpy(dtype=bool),
-    )
-
-
-def indices_of(originals: pd.DataFrame, duplicates: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the index of each duplicate's original, shape (n,)."""
-    index = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
-    return index.loc[duplicates["AnswerId"]].to_numpy(dtype=np.int64)
 
 
 def make_originals_table(originals: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:

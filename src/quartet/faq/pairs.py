@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,30 @@ Values = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 
+UNRANKED = np.iinfo(np.int32).max
+"""`hardness` and `draw` of pairs without one."""
+
+
 @dataclass(frozen=True)
-class TrainingPairs:
+class _FeatureTable:
+    """Base of tables of arrays with named features."""
+
+    names: Sequence[str]
+
+    def to_arrays(self) -> Arrays:
+        """Return the table as named arrays."""
+        arrays = {name: value for name, value in vars(self).items() if name != "names"}
+        return {**arrays, "names": text_to_array("\n".join(self.names))}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Restore the table from `to_arrays`."""
+        fields: dict[str, Any] = dict(arrays)
+        return cls(**fields | {"names": text_from_array(arrays["names"]).split("\n")})
+
+
+@dataclass(frozen=True)
+class TrainingPairs(_FeatureTable):
     """p pairs of a question and an original, grouped by question.
 
     Attributes:
@@ -26,12 +48,11 @@ class TrainingPairs:
         question: Shape (p,), ascending: index of the question.
         right: Shape (p,): whether the original is the question's own.
         hardness: Shape (p,): rank of a retrieved negative by similarity, 0 for the most
-            similar; the largest int32 for other pairs.
-        draw: Shape (p,): position of a randomly drawn negative in the draw, from 0; the largest
-            int32 for other pairs.
+            similar; `UNRANKED` for other pairs.
+        draw: Shape (p,): position of a randomly drawn negative in the draw, from 0; `UNRANKED`
+            for other pairs.
     """
 
-    names: Sequence[str]
     features: Values
     question: Indices
     right: NDArray[np.bool_]
@@ -47,18 +68,9 @@ class TrainingPairs:
         hard = round(hard_share * negatives)
         return self.right | (self.hardness < hard) | (self.draw < negatives - hard)
 
-    def to_arrays(self) -> Arrays:
-        """Return the table as named arrays."""
-        return _to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> TrainingPairs:
-        """Restore the table from `to_arrays`."""
-        return cls(**_parse_names(arrays))
-
 
 @dataclass(frozen=True)
-class LabelledQuestions:
+class LabelledQuestions(_FeatureTable):
     """q questions whose originals are known, each with its c candidates.
 
     Attributes:
@@ -69,7 +81,6 @@ class LabelledQuestions:
         originals: Shape (1,): number of all originals.
     """
 
-    names: Sequence[str]
     features: Values
     candidates: Indices
     original: Indices
@@ -79,15 +90,6 @@ class LabelledQuestions:
     def right(self) -> NDArray[np.bool_]:
         """Mask of the right candidates, shape (q, c)."""
         return self.candidates == self.original[:, None]
-
-    def to_arrays(self) -> Arrays:
-        """Return the table as named arrays."""
-        return _to_arrays(self)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> LabelledQuestions:
-        """Restore the table from `to_arrays`."""
-        return cls(**_parse_names(arrays))
 
 
 def make_training_pairs(
@@ -111,7 +113,7 @@ def make_training_pairs(
     candidates, retrieved = compared.candidates, comparer.candidates
     right = candidates == original_of[:, None]
     hardness = _rank_negatives(right[:, :retrieved], candidates.shape[1])
-    draw = np.full(candidates.shape, _UNRANKED)
+    draw = np.full(candidates.shape, UNRANKED)
     draw[:, retrieved + 1 :] = np.arange(drawn.shape[1])
     # A negative may be both retrieved and drawn; then the retrieved pair is kept with both ranks.
     rows, positions, columns = np.nonzero(candidates[:, None, :retrieved] == drawn[:, :, None])
@@ -150,9 +152,6 @@ def make_labelled_questions(
     )
 
 
-_UNRANKED = np.iinfo(np.int32).max
-
-
 def _draw_negatives(
     original_of: Indices, originals: int, count: int, generator: np.random.Generator
 ) -> Indices:
@@ -166,17 +165,7 @@ def _draw_negatives(
 
 def _rank_negatives(right: NDArray[np.bool_], width: int) -> Indices:
     """Return the rank of each retrieved negative among the negatives, shape (q, width)."""
-    hardness = np.full((len(right), width), _UNRANKED, dtype=np.int64)
+    hardness = np.full((len(right), width), UNRANKED, dtype=np.int64)
     ranks = np.cumsum(~right, axis=1) - 1
-    hardness[:, : right.shape[1]] = np.where(right, _UNRANKED, ranks)
+    hardness[:, : right.shape[1]] = np.where(right, UNRANKED, ranks)
     return hardness
-
-
-def _to_arrays(table: TrainingPairs | LabelledQuestions) -> Arrays:
-    arrays = {name: value for name, value in vars(table).items() if name != "names"}
-    return {**arrays, "names": text_to_array("\n".join(table.names))}
-
-
-def _parse_names(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    fields: dict[str, Any] = dict(arrays)
-    return fields | {"names": text_from_array(arrays["names"]).split("\n")}

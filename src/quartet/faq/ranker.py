@@ -16,7 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 from quartet.faq.evaluation import compute_metric, ranks_of_right
-from quartet.faq.pairs import LabelledQuestions, TrainingPairs
+from quartet.faq.pairs import UNRANKED, LabelledQuestions, TrainingPairs
+from quartet.faq.settings import TextFeatures
 from quartet.faq.similarity import make_monotone_constraints
 from quartet.faq.text import CHARACTERS, SENTENCES, word_view
 
@@ -150,7 +151,7 @@ _ANSWER_SHARE = 0.3
 
 
 def score_untuned(
-    features: Values, names: Sequence[str], character_share: float, sentence_share: float
+    features: Values, names: Sequence[str], settings: TextFeatures
 ) -> NDArray[np.float64]:
     """Return similarities from 0 to 1 of questions and candidates, shape (q, c).
 
@@ -160,26 +161,23 @@ def score_untuned(
     Args:
         features: Shape (q, c, f).
         names: Names of the f features, of which one word view.
-        character_share: Weight of character n-grams, relative to words.
-        sentence_share: Weight of sentences, relative to words and character n-grams.
+        settings: Weights of character n-grams and of sentences.
     """
     (word,) = {name.partition(".")[0] for name in names} - {CHARACTERS, SENTENCES, "all"}
     columns = {name: features[:, :, index] for index, name in enumerate(names)}
 
-    def combine(name: str) -> NDArray[Any]:
-        words, characters = columns[f"{word}.{name}"], columns[f"{CHARACTERS}.{name}"]
-        return add_sentences(name, (1 - character_share) * words + character_share * characters)
+    def combine_views(name: str) -> NDArray[Any]:
+        similarity = columns[f"{word}.{name}"]
+        for view, share in (
+            (CHARACTERS, settings.character_share),
+            (SENTENCES, settings.sentence_share),
+        ):
+            if f"{view}.{name}" in columns:  # answers have no view of characters
+                similarity = (1 - share) * similarity + share * columns[f"{view}.{name}"]
+        return similarity
 
-    def add_sentences(name: str, lexical: NDArray[Any]) -> NDArray[Any]:
-        sentences = columns.get(f"{SENTENCES}.{name}")
-        if sentences is None:
-            return lexical
-        return (1 - sentence_share) * lexical + sentence_share * sentences
-
-    texts = np.maximum(combine("question"), combine("nearest"))
-    scores = (1 - _ANSWER_SHARE) * texts + _ANSWER_SHARE * add_sentences(
-        "answer", columns[f"{word}.answer"]
-    )
+    texts = np.maximum(combine_views("question"), combine_views("nearest"))
+    scores = (1 - _ANSWER_SHARE) * texts + _ANSWER_SHARE * combine_views("answer")
     return np.clip(scores, 0, 1).astype(np.float64)
 
 
@@ -238,7 +236,7 @@ def calibrate(
     questions = int(pairs.question.max()) + 1
     fold_of = generator.permutation(np.arange(questions) % folds)[pairs.question]
     columns = feature_columns(pairs.names, parameters.word_ngrams)
-    retrieved = pairs.right | (pairs.hardness < np.iinfo(np.int32).max)
+    retrieved = pairs.right | (pairs.hardness < UNRANKED)
     scores = np.zeros(len(pairs.right))
     for fold in tqdm(
         range(folds), desc="calibrating the ranker", unit="fold", disable=None, delay=2

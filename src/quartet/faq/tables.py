@@ -7,24 +7,21 @@ and to the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from quartet.faq.cleaning import clean_text, extract_text, has_banner
-from quartet.faq.settings import Cleaning, DuplicateSplit
+from quartet.faq.settings import Cleaning, DuplicateSplit, ShareCheck
 
 QUARANTINE_COLUMNS = ["table", "line", "Id", "reason", "text"]
 _EXCERPT_LENGTH = 120
 """Characters of a text in the quarantine."""
 _FLOAT_ID = r"^(-?[0-9]+)\.0*$"
 """Many programs write columns of whole numbers with gaps as floats, with `.0`."""
-
-
-ShareCheck = Callable[[str, int, Mapping[str, int], str], None]
-"""Gets a table's dataset, its number of valid rows, those of invalid rows by reason, and one."""
 
 
 class FaqTables(NamedTuple):
@@ -68,8 +65,7 @@ def prepare_tables(
         ValueError: Fewer than two originals are left.
     """
     quarantine = _Quarantine()
-
-    options = {"remove_banner": cleaning.remove_banner, "keep_code": cleaning.keep_code}
+    options = cleaning.model_dump(include={"remove_banner", "keep_code"})
 
     def clean(text: str) -> str:
         return clean_text(text, **options)
@@ -127,25 +123,28 @@ def split_duplicates(duplicates: pd.DataFrame, split: DuplicateSplit) -> pd.Data
     return duplicates.assign(part=part)
 
 
+def indices_of(originals: pd.DataFrame, duplicates: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the index of each duplicate's original, shape (n,)."""
+    index = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
+    return index.loc[duplicates["AnswerId"]].to_numpy(dtype=np.int64)
+
+
 def add_own_texts(originals: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
     """Return the known duplicates, and the own text of each original that has none.
 
     Args:
         originals: Columns `AnswerId`, `text`.
-        duplicates: Columns `AnswerId`, `text`, in the order of their originals.
+        duplicates: Columns `AnswerId`, `text`.
 
     Returns:
         Columns `AnswerId`, `text` and `is_own`, in the order of the originals.
     """
-    known = duplicates[["AnswerId", "text"]].assign(is_own=False)
-    is_bare = ~originals["AnswerId"].isin(known["AnswerId"])
-    own = originals.loc[is_bare, ["AnswerId", "text"]].assign(is_own=True)
-    if own.empty:
-        return known
-    complete = own if known.empty else pd.concat([known, own], ignore_index=True)
-    position = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
-    order = complete["AnswerId"].map(position).sort_values(kind="stable").index
-    return complete.loc[order].reset_index(drop=True)
+    columns = ["AnswerId", "text"]
+    has_none = ~originals["AnswerId"].isin(duplicates["AnswerId"])
+    own = originals.loc[has_none, columns].assign(is_own=True)
+    parts = [duplicates[columns].assign(is_own=False), own]
+    known = pd.concat([part for part in parts if len(part)])
+    return known.iloc[np.argsort(indices_of(originals, known), kind="stable")]
 
 
 def count_duplicates(originals: pd.DataFrame, duplicates: pd.DataFrame) -> pd.Series:
@@ -288,12 +287,11 @@ def _align_tables(
 ) -> dict[str, pd.DataFrame]:
     """Sort duplicates and answers in the order of the originals."""
     columns = ["Id", "AnswerId", "text"]
-    position = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
-    order = duplicates["AnswerId"].map(position).sort_values(kind="stable").index
+    order = np.argsort(indices_of(originals, duplicates), kind="stable")
     texts = answers.set_index("Id")["text"].reindex(originals["AnswerId"]).fillna("")
     return {
         "originals": originals[[*columns, "question"]].reset_index(drop=True),
-        "duplicates": duplicates.loc[order, columns].reset_index(drop=True),
+        "duplicates": duplicates.iloc[order][columns].reset_index(drop=True),
         "answers": texts.rename_axis("Id").reset_index(),
     }
 
@@ -330,6 +328,5 @@ def _compute_statistics(stage: str, tables: dict[str, pd.DataFrame]) -> pd.DataF
 
 
 def _describe(values: pd.Series) -> dict[str, float]:
-    description = values.astype(float).describe()
-    names = {"count": "count", "mean": "mean", "min": "min", "50%": "median", "max": "max"}
-    return {name: float(description[key]) for key, name in names.items()}
+    description = values.astype(float).describe()[["count", "mean", "min", "50%", "max"]]
+    return {str(name).replace("50%", "median"): value for name, value in description.items()}

@@ -5,8 +5,8 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from quartet.faq import baselines
-from quartet.faq.matcher import indices_of
 from quartet.faq.settings import ReferenceRecipe
+from quartet.faq.tables import indices_of
 
 
 @pytest.fixture(scope="module")

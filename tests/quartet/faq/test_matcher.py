@@ -1,11 +1,12 @@
 """A registered matcher must return what it returned when it was evaluated."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from faq.conftest import FEATURES, make_tables
 from quartet.faq import serving
-from quartet.faq.matcher import Matcher, fit_matcher, indices_of
+from quartet.faq.matcher import Matcher, fit_matcher
 from quartet.faq.ranker import RankerParameters
 from quartet.faq.settings import Cleaning, Refit
 
@@ -54,10 +55,6 @@ def test_a_question_is_matched_the_same_alone_and_in_a_batch(matcher, questions)
     assert len(batch) == len(questions) * 60 * 2
 
 
-def test_no_questions_get_no_matches(matcher):
-    assert matcher.match([], 3).empty
-
-
 def test_questions_are_cleaned_as_in_training(matcher, questions):
     html = [f"<p>{text}</p><script>ignored()</script>" for text in questions]
     plain, marked = matcher.match(questions, 1), matcher.match(html, 1)
@@ -74,15 +71,7 @@ def test_a_matcher_can_be_given_another_corpus(matcher):
     assert matcher.originals["Id"].tolist() == list(range(1, 13))
 
 
-def test_indices_of_duplicates_refer_to_their_originals(faq_tables):
-    originals, duplicates, _ = faq_tables
-    indices = indices_of(originals, duplicates)
-    assert (originals["AnswerId"].to_numpy()[indices] == duplicates["AnswerId"]).all()
-
-
 def test_the_served_model_names_the_missing_column(matcher, tmp_path, questions):
-    import pandas as pd
-
     (tmp_path / serving.MATCHER_FILE).write_bytes(matcher.to_bytes())
     served = serving._load_pyfunc(str(tmp_path))
     table = served.predict(pd.DataFrame({"Text0": questions}))

@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 
-from quartet.faq.pairs import (
-    TrainingPairs,
-    make_training_pairs,
-)
-
-UNRANKED = np.iinfo(np.int32).max
+from quartet.faq.pairs import UNRANKED, TrainingPairs, make_training_pairs
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quartet.faq.pairs import make_labelled_questions, make_training_pairs
+from quartet.faq.pairs import UNRANKED, make_labelled_questions, make_training_pairs
 from quartet.faq.ranker import (
     Calibration,
     RankerParameters,
@@ -88,7 +88,7 @@ def test_calibrated_probabilities_add_up_to_the_number_of_duplicates(pairs):
     # The mean prediction of a logistic regression on its training data is the share of positives.
     booster = train_booster(pairs, PARAMETERS, 1)
     columns = feature_columns(pairs.names, PARAMETERS.word_ngrams)
-    retrieved = pairs.right | (pairs.hardness < np.iinfo(np.int32).max)
+    retrieved = pairs.right | (pairs.hardness < UNRANKED)
     scores = booster.predict(pairs.features[np.ix_(retrieved, columns)], raw_score=True)
     assert calibration.probabilities(scores).mean() == pytest.approx(
         pairs.right[retrieved].mean(), rel=0.25

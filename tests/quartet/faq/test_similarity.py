@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from faq.conftest import FEATURES
-from quartet.faq.corpus_index import CorpusIndex, build_index
+from quartet.faq.corpus_index import index_tables
 from quartet.faq.similarity import Comparer, feature_names, make_monotone_constraints
 
 NAMES = feature_names(["word1", "word2"])
@@ -51,16 +51,9 @@ def test_an_indexed_question_does_not_retrieve_itself(comparer, index, questions
 def test_an_indexed_question_is_compared_as_if_it_were_new(faq_tables, encoder, index, questions):
     """Features equal those of an index without the text, apart from the machines."""
     originals, duplicates, answers = faq_tables
-    number = np.asarray(index.original_of)
     out = 7
-    rest = np.delete(np.arange(len(duplicates)), out)
-    smaller = build_index(
-        encoder,
-        list(duplicates["text"].iloc[rest]),
-        number[rest],
-        list(originals["text"]),
-        list(answers["text"]),
-    )
+    rest = duplicates.drop(index=out).sample(frac=1, random_state=0)
+    smaller = index_tables(encoder, originals, rest, answers)
     views = ["word1"]
     full, reduced = (Comparer.fit(corpus, views, FEATURES) for corpus in (index, smaller))
     one = {view: vectors[out : out + 1] for view, vectors in questions.items()}
@@ -106,18 +99,3 @@ def test_only_similarities_are_constrained_to_raise_the_score():
     rising = dict(zip(NAMES, make_monotone_constraints(NAMES), strict=True))
     assert rising["char.nearest_gap"] == 1
     assert rising["all.known_duplicates"] == 0
-
-
-def test_the_index_can_be_restored_from_arrays(index):
-    restored = CorpusIndex.from_arrays(index.to_arrays())
-    assert restored.originals == index.originals
-    assert restored.texts.keys() == index.texts.keys()
-    assert restored.answers.keys() == {"word1", "word2"}
-    for view, texts in index.texts.items():
-        assert (restored.texts[view] != texts).nnz == 0
-
-
-@pytest.mark.parametrize("original_of", [[1, 0, 2], [0, 0, 2]])
-def test_duplicates_out_of_order_are_rejected(encoder, original_of):
-    with pytest.raises(ValueError, match="in the order of their originals"):
-        build_index(encoder, ["a b"] * 3, np.array(original_of), ["q q"] * 3, ["a a"] * 3)

@@ -1,4 +1,4 @@
-"""Vectors must equal those of scikit-learn, also after restoring the encoder."""
+"""Vectors must equal those of scikit-learn."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from faq.conftest import FEATURES
-from quartet.faq.text import (
-    CHARACTERS,
-    TextEncoder,
-    fit_encoder,
-)
+from quartet.faq.text import CHARACTERS, fit_encoder
 
 TEXTS = ["how do i close a tab", "close the window", "a tab a tab", "ça va? été!", "x"]
 
@@ -49,13 +45,6 @@ def test_terms_in_too_many_texts_are_ignored():
     view = fit_encoder(texts, settings, (1,)).views["word1"]
     assert "common" not in view.vocabulary_
     assert "word3x" in view.vocabulary_
-
-
-def test_an_encoder_can_be_restored_from_arrays(small):
-    restored = TextEncoder.from_arrays(small.to_arrays())
-    questions = [*TEXTS, "tab été close"]
-    for view, vectors in small.encode(questions).items():
-        assert (restored.encode(questions)[view] != vectors).nnz == 0
 
 
 def test_texts_without_words_are_rejected_with_a_reason():

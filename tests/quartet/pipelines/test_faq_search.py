@@ -15,12 +15,13 @@ from faq.conftest import FEATURES, make_tables
 from faq.killing_objective import KillingObjective
 from quartet.datasets.study import StudyDataset, open_storage
 from quartet.datasets.study_heartbeats import HeartbeatProxy
-from quartet.faq.matcher import index_tables, indices_of
+from quartet.faq.corpus_index import index_tables
 from quartet.faq.pairs import make_labelled_questions, make_training_pairs
 from quartet.faq.search_space import SearchSpace
 from quartet.faq.settings import StudySettings
 from quartet.faq.similarity import Comparer
 from quartet.faq.study import Objective
+from quartet.faq.tables import indices_of
 from quartet.faq.text import fit_encoder
 from quartet.faq.trials import find_best_trial, get_finished_trials
 from quartet.pipelines.faq_tuning import search

@@ -69,11 +69,7 @@ def clean_tables(
         "quarantined_rows": len(tables.quarantine),
         "banners": tables.banners,
     }
-    used = {
-        "originals": tables.originals,
-        "duplicates": tables.duplicates,
-        "answers": tables.answers,
-    }
+    used = {name: getattr(tables, name) for name in ("originals", "duplicates", "answers")}
     figure = faq.figures.plot_text_lengths(
         {name: table["text"].str.len().to_numpy() for name, table in used.items()},
         faq.tables.count_duplicates(tables.originals, tables.duplicates).to_numpy(),
@@ -119,7 +115,7 @@ def make_pairs(
         faq_features.word_ngrams,
         sentences,
     )
-    index = faq.matcher.index_tables(encoder, clean_originals, train, clean_answers)
+    index = faq.corpus_index.index_tables(encoder, clean_originals, train, clean_answers)
     views = [faq.text.word_view(ngrams) for ngrams in sorted(set(faq_features.word_ngrams))]
     comparer = faq.similarity.Comparer.fit(index, views, faq_features)
     pairs = faq.pairs.make_training_pairs(
@@ -128,7 +124,7 @@ def make_pairs(
     tune_questions = faq.pairs.make_labelled_questions(
         comparer,
         encoder.encode(list(tune["text"])),
-        faq.matcher.indices_of(clean_originals, tune),
+        faq.tables.indices_of(clean_originals, tune),
     )
     return pairs.to_arrays(), tune_questions.to_arrays(), vectors
 
@@ -231,10 +227,10 @@ def rank_by_baselines(
     test = divided_duplicates[divided_duplicates["part"] == "test"]
     if test.empty:
         return pd.DataFrame({"Id": [], "cosine": [], "nearest_duplicate": []})
-    right_indices = faq.matcher.indices_of(clean_originals, test)
+    right_indices = faq.tables.indices_of(clean_originals, test)
     right = right_indices[:, None] == np.arange(len(clean_originals))
     questions, originals, texts = (list(table["text"]) for table in (test, clean_originals, known))
-    original_of = faq.matcher.indices_of(clean_originals, known)
+    original_of = faq.tables.indices_of(clean_originals, known)
     complete = faq.tables.add_own_texts(clean_originals, known)
     scores = {
         "cosine": faq.baselines.score_by_cosine(questions, originals, texts),
@@ -242,7 +238,7 @@ def rank_by_baselines(
             questions,
             originals,
             list(complete["text"]),
-            faq.matcher.indices_of(clean_originals, complete),
+            faq.tables.indices_of(clean_originals, complete),
         ),
     }
     if len(texts) and len(originals) <= reference_recipe.max_originals:
@@ -296,7 +292,7 @@ def _evaluate_answerability(
     if model is None:
         return untuned.make_answerable_outputs()
     thresholds = faq.answerable.make_threshold_table(model)
-    reliability = faq.answerable.make_reliability_table(model, bins)
+    reliability = faq.evaluation.calibration_table(model.held_out, model.has_original, bins)
     metrics = faq.answerable.summarise_answerability(model)
     if len(results):
         metrics["test_answered_share"] = float((results["answerable"] >= model.threshold).mean())
@@ -319,7 +315,7 @@ def compare_with_baselines(
         return untuned.make_comparison_outputs(test_results, faq_test.hardest)
     ranks = {
         "ranker": test_results["rank"].to_numpy(),
-        **{name: ranks.to_numpy() for name, ranks in _iterate_methods(baseline_ranks)},
+        **{str(name): ranks.to_numpy() for name, ranks in baseline_ranks.set_index("Id").items()},
     }
     generator = np.random.default_rng(faq_test.seed)
     gains = faq.evaluation.gains_table(ranks, faq_test.ranks, faq_test.resamples, generator)
@@ -333,10 +329,6 @@ def compare_with_baselines(
         faq.figures.plot_hardest_originals(hardest, titles),
         faq.interactive_figures.plot_gains(gains, len(test_results)),
     )
-
-
-def _iterate_methods(baseline_ranks: pd.DataFrame) -> list[tuple[str, pd.Series]]:
-    return [(str(name), ranks) for name, ranks in baseline_ranks.items() if name != "Id"]
 
 
 def summarise_tuning(
@@ -358,11 +350,11 @@ def summarise_tuning(
         **table_counts,
         **faq.evaluation.summarise(ranks, ours, calibration_table),
     }
-    names = {"reference_recipe": "reference"}
-    for name, baseline in _iterate_methods(baseline_ranks):
+    baselines = baseline_ranks.set_index("Id").rename(columns={"reference_recipe": "reference"})
+    for name, baseline in baselines.items():
         for k in (1, 3):
             gain = faq.evaluation.gain_at(baseline.to_numpy(), k)
-            metrics[f"baseline_{names.get(name, name)}_gain_at_{k}"] = gain
+            metrics[f"baseline_{name}_gain_at_{k}"] = gain
     if not chosen_parameters:
         return metrics | {"trials": 0}
     metrics |= answerable_summary or {}
