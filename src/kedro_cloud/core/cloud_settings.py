@@ -165,7 +165,8 @@ class Rehearsal(_Part):
     """Settings of rehearsals of jobs on this machine."""
 
     samples: dict[str, Glob] = {}
-    """Files to upload first: a glob by root of `globals.yml`, or by folder below a root."""
+    """Files to upload first: a glob by root of `globals.yml`, or by folder below a root, such as
+    `raw/images`."""
     variables: dict[str, str | None] = {}
     """Environment variables to pass to steps, with their defaults. In a default `{folder}` is the
     folder of the rehearsals; null means no default."""
@@ -195,10 +196,11 @@ class Rehearsal(_Part):
         Raises:
             ValueError: `globals.yml` has no such root.
         """
-        roots = {f"samples.{folder}": folder.partition("/")[0] for folder in self.samples}
-        for key, root in {**roots, "reports": self.reports}.items():
-            known = local if key in roots else remote
-            if root not in known and (root or key in roots):
+        roots = [(f"samples.{each}", each.partition("/")[0], local) for each in self.samples]
+        if self.reports:
+            roots.append(("reports", self.reports, remote))
+        for key, root, known in roots:
+            if root not in known:
                 raise ValueError(
                     f"cloud.yml: rehearsal.{key}: '{root}' is not a root in globals.yml; expected "
                     f"one of {', '.join(sorted(known)) or 'none'}"

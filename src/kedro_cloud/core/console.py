@@ -30,6 +30,7 @@ _STYLES: Mapping[str, str] = {
     "skipped": "yellow",
     "unknown": "yellow",
 }
+"""Style for rich by state of a step, a job or a file."""
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -23,9 +23,9 @@ _BUSY_SECONDS = 20
 """Timeout for locks of other writers; the same as MLflow's."""
 _CONTEXT = "MLFLOW_RUN_CONTEXT"
 """Variable with tags that MLflow sets on each new run."""
-_HOST, _NAMESPACE, _PROCESS, _START = (
-    f"process.{name}" for name in ("host", "namespace", "id", "start_ticks")
-)
+_HOST, _NAMESPACE = "process.host", "process.namespace"
+_PROCESS, _START = "process.id", "process.start_ticks"
+"""Tags of a run: where its process runs, its ID, and its `processes.start_ticks`."""
 
 
 def check_address(uri: str) -> None:
@@ -123,7 +123,8 @@ def create_database(file: Path) -> None:
     part = file.with_name(f".{file.name}.{uuid4().hex[:8]}.part")
     try:
         _initialise(part)
-        _publish(part, file)
+        if not file.exists():  # a run of another project may have created it meanwhile
+            part.rename(file)
     finally:
         part.unlink(missing_ok=True)
     for leftover in file.parent.glob(f".{file.name}.*.part*"):  # from killed runs
@@ -136,17 +137,6 @@ def _initialise(file: Path) -> None:
 
     store = SqlAlchemyStore(f"{SQLITE}{file}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
     store.engine.dispose()
-
-
-def _publish(part: Path, file: Path) -> None:
-    # Unlike a rename, a link never replaces a database that a run of another project has created.
-    try:
-        file.hardlink_to(part)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        if not file.exists():
-            part.rename(file)
 
 
 @contextmanager
@@ -165,11 +155,7 @@ def tag_process() -> Iterator[None]:
 
 def _tags() -> dict[str, str]:
     process = os.getpid()
-    return {
-        **_host_tags(),
-        _PROCESS: str(process),
-        _START: processes.start_ticks(process),
-    }
+    return {**_host_tags(), _PROCESS: str(process), _START: processes.start_ticks(process)}
 
 
 def _host_tags() -> dict[str, str]:

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 _LONGEST_INPUT = 60
+"""Maximum number of characters of a given value in a message."""
 _TYPES = {"int", "float", "bool", "str", "none", "list", "tuple", "dict"}
+"""Names of types that pydantic appends to the location of a value with several types."""
 _MESSAGES = {
     "missing": "is missing",
     "extra_forbidden": "is not a setting",
@@ -22,6 +24,7 @@ _MESSAGES = {
 }
 """Message by pydantic's type of error, where its own message names Python types."""
 _PREDICATES = ("should ", "must ", "is ")
+"""Beginnings of messages that follow the field's name without a colon."""
 _Location = tuple[str | int, ...]
 
 

@@ -109,11 +109,6 @@ def _rename(part, before, after):
             )
             for name in ("film", "style")
         ),
-        (lambda it: it["trigger"].pop("file_input"), "trigger.file_input is missing"),
-        (
-            lambda it: it["trigger"]["local"].update(work="here"),
-            "trigger.local.work should be a mapping",
-        ),
         (
             lambda it: it["endpoints"]["style-transfer"]["inputs"]["style"].update(pattern="["),
             "endpoints.style-transfer.inputs.style: pattern [ is not a regular expression",
@@ -122,7 +117,6 @@ def _rename(part, before, after):
             lambda it: it["endpoints"]["style-transfer"]["inputs"]["style"].update(type="integer"),
             "endpoints.style-transfer.inputs.style: a pattern needs type string, not integer",
         ),
-        (lambda it: it.pop("region"), "region is missing"),
     ],
 )
 def test_an_invalid_setting_is_reported_by_its_name(read, change, message):

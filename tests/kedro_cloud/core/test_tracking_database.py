@@ -153,16 +153,6 @@ def test_a_database_created_by_another_project_meanwhile_is_kept(tmp_path, monke
     assert [path.read_text() for path in tmp_path.iterdir()] == ["theirs"]
 
 
-def test_a_database_is_created_without_hard_links(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise PermissionError("no links here")
-
-    monkeypatch.setattr("os.link", refuse)
-    monkeypatch.setattr(tracking_database, "_initialise", lambda part: part.write_text("mine"))
-    create_database(tmp_path / "mlflow.db")
-    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
-
-
 def test_a_uri_is_resolved_relative_to_the_project_unless_it_is_in_memory(
     file, preflight, monkeypatch
 ):
