@@ -40,15 +40,6 @@ class StepState(StrEnum):
         return self.is_done or self in (StepState.FAILED, StepState.SKIPPED, StepState.STOPPED)
 
 
-EXIT_CODES: Mapping[StepState, int] = {
-    StepState.FINISHED: 0,
-    StepState.KEPT: 0,
-    StepState.FAILED: 1,
-    StepState.SKIPPED: 1,
-    StepState.STOPPED: 3,
-}
-"""Exit code of `kedro cloud status` by state of the job."""
-_EXIT_RUNNING = 4
 _MAX_FAILURES = 10
 """Failed requests in a row after which `follow` raises the error."""
 
@@ -108,7 +99,11 @@ class Status:
     @property
     def exit_code(self) -> int:
         """Return 0 for a finished job, 1 for failed, 3 for stopped, 4 for running."""
-        return EXIT_CODES.get(self.state, _EXIT_RUNNING)
+        if self.state.is_done:
+            return 0
+        if self.state is StepState.STOPPED:
+            return 3
+        return 1 if self.state.is_end else 4
 
 
 def primary_metric(

@@ -2,9 +2,9 @@
 
 Each step of a job starts a container and imports all modules again. Therefore nodes with the tag
 `step.NAME` form one step NAME; a node without a tag is a step of its own, named without its
-namespace, as names of steps contain no dots. The nodes of a step run
-one after the other as in any run, with their own datasets and hooks, so results are the same, and
-saved outputs are kept when a later node fails.
+namespace, as names of steps contain no dots. The nodes of a step run one after the other as in any
+run, with their own datasets and hooks, so results are the same, and saved outputs are kept when a
+later node fails.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kedro_cloud.core import ranks
 TAG = "step."
 """Prefix of the tag that assigns a node to a step; the step's name follows."""
 NODES = "step_nodes"
-"""Parameter: machines by distributed step, as in `step_nodes: {tune_ranker: 2}`."""
+"""Parameter: machines by distributed step, as in `step_nodes: {search: 2}`."""
 PROCESSES = "step_processes"
 """Parameter: ranks per machine, by step."""
 
@@ -68,11 +68,11 @@ class Steps(Pipeline):
             ValueError: The steps have a cycle, a step has a distributed node among others, or a
                 step needs two clusters.
         """
-        groups = _groups(plain)
+        groups = _group_nodes(plain)
         _check_cycles(groups, plain)
         for name, nodes in groups.items():
             _check_step(name, nodes, compute)
-        super().__init__([_step(name, nodes, plain) for name, nodes in groups.items()])
+        super().__init__([_make_step(name, nodes, plain) for name, nodes in groups.items()])
         self.plain = plain
         self.members = {name: [node.name for node in nodes] for name, nodes in groups.items()}
         self._compute = compute
@@ -116,8 +116,8 @@ class Steps(Pipeline):
         return [node for name in names for node in self.members.get(name, [name])]
 
 
-def _groups(plain: Pipeline) -> dict[str, list[Node]]:
-    """Return the nodes of each step, in order of execution."""
+def _group_nodes(plain: Pipeline) -> dict[str, list[Node]]:
+    """Return the nodes of each step, in order of execution; check that names are unambiguous."""
     groups: dict[str, list[Node]] = {}
     for node in plain.nodes:
         groups.setdefault(step_name(node), []).append(node)
@@ -169,34 +169,36 @@ def _check_cycles(groups: Mapping[str, list[Node]], plain: Pipeline) -> None:
 
 
 def _check_step(name: str, nodes: list[Node], compute: Collection[str]) -> None:
-    shared = [node.name for node in nodes if ranks.TAG in node.tags]
-    if shared and len(nodes) > 1:
+    """Raise ValueError if a distributed node is not alone, or nodes need different clusters."""
+    distributed = [node.name for node in nodes if ranks.TAG in node.tags]
+    if distributed and len(nodes) > 1:
         raise ValueError(
-            f"step '{name}': node '{shared[0]}' is distributed, so it must be the step's only "
+            f"step '{name}': node '{distributed[0]}' is distributed, so it must be the step's only "
             "node; remove the step's tag from it"
         )
-    clusters = sorted(_tags(nodes) & set(compute))
+    clusters = sorted(_other_tags(nodes) & set(compute))
     if len(clusters) > 1:
         raise ValueError(
             f"step '{name}' needs two clusters: {', '.join(clusters)}; tag its nodes for one"
         )
 
 
-def _tags(nodes: Iterable[Node]) -> set[str]:
+def _other_tags(nodes: Iterable[Node]) -> set[str]:
+    """Return the tags of nodes, without those that assign them to a step."""
     tags = set().union(*(node.tags for node in nodes))
     return {tag for tag in tags if not tag.startswith(TAG)}
 
 
-def _step(name: str, nodes: list[Node], plain: Pipeline) -> Node:
+def _make_step(name: str, nodes: list[Node], plain: Pipeline) -> Node:
     """Return a node with the step's external inputs, and the outputs that other steps read.
 
     The catalog stores other outputs, so the job does not pass them on.
     """
     outputs = dict.fromkeys(output for node in nodes for output in node.outputs)
     inputs = dict.fromkeys(name for node in nodes for name in node.inputs if name not in outputs)
-    elsewhere = {name for node in plain.nodes if node not in nodes for name in node.inputs}
+    read_by_others = {name for node in plain.nodes if node not in nodes for name in node.inputs}
     # Kedro requires an input or an output: a step without inputs has all its outputs.
-    passed = [output for output in outputs if output in elsewhere or not inputs]
+    passed = [output for output in outputs if output in read_by_others or not inputs]
     function = _make_placeholder(name, list(inputs), _parameter_types(nodes))
     if ranks.TAG in nodes[0].tags:
         from kedro_azureml.distributed import distributed_job
@@ -207,7 +209,7 @@ def _step(name: str, nodes: list[Node], plain: Pipeline) -> Node:
             num_nodes=f"params:{NODES}.{name}",
             processes_per_node=f"params:{PROCESSES}.{name}",
         )(function)
-    tags = _tags(nodes)
+    tags = _other_tags(nodes)
     if any("deterministic" not in node.tags for node in nodes):
         tags -= {"deterministic"}
     return Node(function, list(inputs), passed or None, name=name, tags=tags)

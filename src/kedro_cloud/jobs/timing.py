@@ -22,15 +22,17 @@ from typing import TYPE_CHECKING
 import psutil  # type: ignore[import-untyped]
 from kedro.framework.hooks import hook_impl
 
-from kedro_cloud.core import ranks
+from kedro_cloud.core import processes, ranks
 from kedro_cloud.core.hooks import NodeStartHooks
 
 if TYPE_CHECKING:
     from kedro.pipeline.node import Node
 
 VARIABLE = "KEDRO_CLOUD_STEP_REPORT"
+"""Environment variable with the path of the report; no report without it."""
 _MIB = 1 << 20
 _IMPORTED = time.time()
+"""Time at which this module was imported, in seconds since the epoch."""
 
 
 class StepReportHooks(NodeStartHooks):
@@ -94,14 +96,11 @@ def process_start_time() -> float:
     psutil has it in whole seconds only. Outside Linux it is the time at which this module was
     imported, some tenths of a second later.
     """
-    try:
-        text = Path("/proc/self/stat").read_text(encoding="ascii")
-    except OSError:
+    ticks = processes.start_ticks(os.getpid())
+    if not ticks:
         return _IMPORTED
-    # The program's name, in parentheses, may contain spaces; the start is the 20th field after it.
-    ticks = int(text.rpartition(")")[2].split()[19])
     since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.time() - since_boot + ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - since_boot + int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib() -> float:
@@ -116,7 +115,7 @@ def peak_mib() -> float:
     """
     if peak := high_water_mib("self"):
         return peak
-    unit = 1 if sys.platform == "darwin" else 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes in the unit of `ru_maxrss`
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
 
 
@@ -128,6 +127,6 @@ def high_water_mib(process: str) -> float | None:
     """
     try:
         status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024  # the file has KiB
     except (OSError, IndexError):
         return None
