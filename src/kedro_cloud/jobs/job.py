@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from typing import Any
 
 _SOURCE = re.compile(r"\$\{\{parent\.jobs\.(?P<step>[^.}]+)\.outputs\.(?P<output>[^.}]+)\}\}")
@@ -63,57 +63,23 @@ class Step:
         Args:
             folders: Path of the folder of each input that is an output of another step.
             outputs: Path of the folder of each output.
-
-        Raises:
-            ValueError: The command has a placeholder for an unknown input or output.
         """
         texts = {name: given for name, given in self.inputs.items() if isinstance(given, str)}
-        known = {
+        values = {
             **{f"inputs.{name}": text for name, text in texts.items()},
             **{f"inputs.{name}": shlex.quote(path) for name, path in folders.items()},
             **{f"outputs.{name}": shlex.quote(path) for name, path in outputs.items()},
         }
-
-        def replace(match: re.Match[str]) -> str:
-            if match[1] not in known:
-                raise ValueError(
-                    f"step '{self.name}': its command uses {match[1]}; "
-                    f"expected one of {', '.join(known) or 'none'}"
-                )
-            return known[match[1]]
-
-        return _PLACEHOLDER.sub(replace, self.command)
+        return _PLACEHOLDER.sub(lambda match: values[match[1]], self.command)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A directed acyclic graph of steps, connected by folders.
-
-    Raises:
-        ValueError: A step reads an output that does not exist, two steps have the same name, or
-            the graph has a cycle.
-    """
+    """A directed acyclic graph of steps with unique names, connected by folders."""
 
     name: str
     experiment: str
     steps: tuple[Step, ...]
-
-    def __post_init__(self) -> None:
-        outputs = {step.name: step.outputs for step in self.steps}
-        if len(outputs) < len(self.steps):
-            raise ValueError(f"job '{self.name}': two steps have the same name; rename one")
-        for step in self.steps:
-            for name, source in step.sources.items():
-                if source.output not in outputs.get(source.step, ()):
-                    raise ValueError(
-                        f"step '{step.name}': input '{name}' is output '{source.output}' of "
-                        f"'{source.step}', which does not exist in job '{self.name}'"
-                    )
-        try:
-            TopologicalSorter(self.needs()).prepare()
-        except CycleError as error:
-            cycle = ", ".join(sorted(set(error.args[1])))
-            raise ValueError(f"job '{self.name}': steps depend on each other: {cycle}") from error
 
     def __getitem__(self, name: str) -> Step:
         return next(step for step in self.steps if step.name == name)
@@ -127,13 +93,11 @@ class Job:
 
     def dependants(self, name: str) -> frozenset[str]:
         """Return all steps that depend on a step, directly or indirectly."""
-        found: set[str] = set()
-        needs = self.needs()
-        frontier = {name}
-        while frontier:
-            frontier = {step for step, needed in needs.items() if needed & frontier} - found
-            found |= frontier
-        return frozenset(found)
+        needs, found = self.needs(), {name}
+        for step in TopologicalSorter(needs).static_order():
+            if needs[step] & found:
+                found.add(step)
+        return frozenset(found - {name})
 
     def critical_path(self, seconds: Mapping[str, float]) -> tuple[str, ...]:
         """Return the names of the steps on the critical path, the chain that takes longest.
@@ -160,42 +124,32 @@ def read_job(document: Mapping[str, Any], name: str, experiment: str) -> Job:
         experiment: Name of its experiment.
 
     Raises:
-        ValueError: The document is not a pipeline job of commands, or a step reads registered
-            data of a workspace, or has a distribution other than MPI.
+        ValueError: The job has no steps, or a step reads registered data of a workspace, or has a
+            distribution other than MPI.
     """
-    if document.get("type") != "pipeline" or not document.get("jobs"):
-        raise ValueError(
-            f"job '{name}': not a pipeline job of Azure ML, or without steps; expected the YAML of "
-            "kedro azureml compile"
-        )
+    if not document.get("jobs"):
+        raise ValueError(f"pipeline '{name}' has no nodes; a job needs at least one")
     steps = (_read_step(step, content) for step, content in document["jobs"].items())
     return Job(name, experiment, tuple(steps))
 
 
 def _read_step(name: str, document: Mapping[str, Any]) -> Step:
-    component = document.get("component")
-    if document.get("type") != "command" or not isinstance(component, Mapping):
-        raise ValueError(f"step '{name}' is not a command with an inline component")
-    distribution = document.get("distribution") or component.get("distribution") or {}
+    component = document["component"]
+    distribution = document.get("distribution", {})
     kind = str(distribution.get("type", "mpi")).lower()
     if kind != "mpi":
         raise ValueError(f"step '{name}': distribution {kind} is not supported; use MPI")
-    inputs = document.get("inputs") or {}
-    resources = document.get("resources") or component.get("resources") or {}
-    variables = {
-        **(component.get("environment_variables") or {}),
-        **(document.get("environment_variables") or {}),
-    }
+    inputs, variables = document.get("inputs", {}), document["environment_variables"]
     return Step(
         name=name,
         command=str(component["command"]),
         inputs={key: _read_input(name, key, value) for key, value in inputs.items()},
-        outputs=tuple(document.get("outputs") or component.get("outputs") or {}),
+        outputs=tuple(component.get("outputs", {})),
         environment_variables={key: str(value) for key, value in variables.items()},
-        compute=str(document.get("compute") or "").removeprefix("azureml:"),
+        compute=str(document["compute"]).removeprefix("azureml:"),
         mpi=bool(distribution),
-        instances=int(resources.get("instance_count") or 1),
-        processes_per_instance=int(distribution.get("process_count_per_instance") or 1),
+        instances=int(document.get("resources", {}).get("instance_count", 1)),
+        processes_per_instance=int(distribution.get("process_count_per_instance", 1)),
     )
 
 
