@@ -83,7 +83,7 @@ def _rehearse(
     from kedro_cloud.jobs.translation import check_local_paths, translate
     from kedro_cloud.rehearsal import RehearsalDir, account, table
     from kedro_cloud.rehearsal import rehearse as rehearse_job
-    from kedro_cloud.rehearsal.cloud import Cloud
+    from kedro_cloud.rehearsal.cloud import LocalCloud
 
     project = Path(metadata.project_path)
     directory = RehearsalDir(project / "rehearsals")
@@ -94,7 +94,7 @@ def _rehearse(
         snapshot = take_snapshot(project, directory.snapshot)
         check_local_paths(params, project, snapshot.folder)
         job = translate(metadata, env, pipeline, params)
-        with Cloud.start(project, env, params, directory) as cloud:
+        with LocalCloud.start(project, env, params, directory) as cloud:
             echo_lines(cloud.fill(parsed_uploads))
             command = f"kedro cloud rehearse -p {{}}{format_env_option(env)}"
             environment = {**cloud.environment(), RUN_COMMAND: command}

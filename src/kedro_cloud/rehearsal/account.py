@@ -101,8 +101,16 @@ class Storage:
         existing = _list_blobs(container, prefix)
         copied = total = 0
         files = list(upload.files())
-        sizes = [path.stat().st_size for path, _ in files]
-        with _progress(f"uploading to {SCHEME}{upload.target}", sizes) as bar:
+        progress = tqdm(
+            total=sum(path.stat().st_size for path, _ in files),
+            desc=f"uploading to {SCHEME}{upload.target}",
+            unit="B",
+            unit_scale=True,
+            disable=None,
+            delay=2,
+            leave=False,
+        )
+        with progress as bar:
             for path, inside in files:
                 name = f"{prefix}{inside}"
                 md5, size = _md5(path), path.stat().st_size
@@ -124,32 +132,19 @@ class Storage:
     def download(self, folder: PurePosixPath, target: Path) -> int:
         """Download all files of a folder into a local one; return their number."""
         container, prefix = self._open(folder)
-        count = 0
-        blobs = _list_blobs(container, prefix)
-        sizes = [blob.size for blob in blobs.values()]
-        with _progress(f"downloading {SCHEME}{folder}", sizes) as bar:
-            for name, blob in blobs.items():
-                path = target / name.removeprefix(prefix)
-                if not path.resolve().is_relative_to(target.resolve()):
-                    continue
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as file:
-                    container.download_blob(name).readinto(file)
-                bar.update(blob.size)
-                count += 1
-        return count
+        names = list(_list_blobs(container, prefix))
+        for name in names:
+            path = target / name.removeprefix(prefix)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                container.download_blob(name).readinto(file)
+        return len(names)
 
     def _open(self, folder: PurePosixPath) -> tuple[ContainerClient, str]:
         """Return the client of a folder's container, and the beginning of its blobs' names."""
         container, *inside = folder.parts
         prefix = "".join(f"{part}/" for part in inside)
         return self._service.get_container_client(container), prefix
-
-
-def _progress(desc: str, sizes: Iterable[int]) -> tqdm[Any]:
-    return tqdm(
-        total=sum(sizes), desc=desc, unit="B", unit_scale=True, disable=None, delay=2, leave=False
-    )
 
 
 def _list_blobs(container: ContainerClient, prefix: str) -> dict[str, Any]:

@@ -23,8 +23,17 @@ from kedro_cloud.rehearsal.rehearsing import Report
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """Azurite in a rehearsal directory, for one project and environment."""
+class LocalCloud:
+    """Azurite in a rehearsal directory, for one project and environment.
+
+    Attributes:
+        project: Root folder of the Kedro project.
+        env: Environment of the job, a folder of `conf`.
+        params: Nested runtime parameters of the job, on which roots may depend.
+        directory: Directory of the rehearsals.
+        settings: Section `rehearsal` of cloud.yml.
+        connection_string: Connection string of the storage account.
+    """
 
     project: Path
     env: str
@@ -37,24 +46,20 @@ class Cloud:
     @contextmanager
     def start(
         cls, project: Path, env: str, params: Mapping[str, Any], directory: RehearsalDir
-    ) -> Iterator[Cloud]:
+    ) -> Iterator[LocalCloud]:
         """Start Azurite with the directory's blobs, and stop it at the end.
 
-        Args:
-            project: Root folder of the Kedro project.
-            env: Environment of the job, a folder of `conf`.
-            params: Nested runtime parameters of the job, on which roots may depend.
-            directory: Where the rehearsal lies.
+        Args are the attributes of the class.
 
         Raises:
             OSError: Azurite is not installed, or does not start.
             ValueError: `cloud.yml` refers to roots that `globals.yml` does not have.
         """
-        cloud_yml = rehearsal_settings(project, env)
+        rehearsal = rehearsal_settings(project, env)
         roots = (_load_roots(project, each, params) for each in (_base_environment(), env))
-        cloud_yml.check_roots(*roots)
+        rehearsal.check_roots(*roots)
         with azurite.running(directory.blobs) as connection_string:
-            yield cls(project, env, params, directory, cloud_yml, connection_string)
+            yield cls(project, env, params, directory, rehearsal, connection_string)
 
     def environment(self) -> dict[str, str]:
         """Return the steps' variables: the storage account, and those in cloud.yml."""

@@ -21,7 +21,13 @@ REPORT_FILE = "report.json"
 
 
 class StartedStep:
-    """A step that was started, with its process and its folder."""
+    """A step that was started.
+
+    Attributes:
+        step: The step.
+        folder: Folder of its code, inputs, outputs, `home`, report and `log.txt`.
+        process: Its command.
+    """
 
     def __init__(
         self,

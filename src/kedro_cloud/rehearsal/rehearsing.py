@@ -24,6 +24,7 @@ from kedro_cloud.rehearsal.tracking import Tracking
 Observer = Callable[[Sequence[StepRecord]], None]
 """Receives the records of all steps, in the job's order, periodically and after each change."""
 _POLL_INTERVAL_S = 0.1
+"""Interval at which the processes of steps are checked."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ class _Rehearsal:
     def _finish(self, name: str, exit_code: int) -> None:
         started = self.running.pop(name)
         started.clean()
-        fault = _reason(exit_code) or started.format_input_changes()
+        fault = _explain_exit(exit_code) or started.format_input_changes()
         state = StepState.FAILED if fault else StepState.FINISHED
         record = _update_costs(self.records[name], started)
         self.records[name] = replace(record, state=state, fault=fault)
@@ -241,7 +242,7 @@ class _Rehearsal:
 
 
 def _update_costs(record: StepRecord, started: StartedStep, at_end: bool = True) -> StepRecord:
-    """Return the record with the step's time and memory so far."""
+    """Return the record with the step's time and memory so far; at its end, with its output."""
     report = _read_report(started.folder / REPORT_FILE)
     return replace(
         record,
@@ -253,16 +254,13 @@ def _update_costs(record: StepRecord, started: StartedStep, at_end: bool = True)
     )
 
 
-def _read_report(report: Path) -> dict[str, float]:
-    """Read a step's report; return an empty one if it is missing or invalid."""
-    try:
-        content = json.loads(report.read_text(encoding="utf-8"))
-        return {name: float(value) for name, value in content.items() if value is not None}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
+def _read_report(file: Path) -> dict[str, float]:
+    """Read a step's report (see `kedro_cloud.jobs.timing`); return {} before it is written."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
-def _reason(exit_code: int) -> str:
+def _explain_exit(exit_code: int) -> str:
+    """Return why a step failed; an empty string for exit code 0."""
     if exit_code < 0:
         return f"signal {-exit_code} ended it"
     return f"it ended with exit code {exit_code}" if exit_code else ""

@@ -40,17 +40,12 @@ def show_progress(output: TextIO) -> AbstractContextManager[Observer]:
 
 def format_line(record: StepRecord, width: int = 0) -> str:
     """Return a step as one line of plain text."""
-    parts = [f"{record.name:<{width}}  {record.state:<8}"]
-    if record.state in (StepState.FINISHED, StepState.KEPT, StepState.FAILED, StepState.STOPPED):
-        facts = (
-            f"{heading} {value}"
-            for heading, value in zip(_HEADINGS, format_cells(record), strict=True)
-            if value
-        )
-        parts.append(", ".join(facts))
-    if record.fault:
-        parts.append(record.fault)
-    return "  ".join(parts).rstrip()
+    costs = ""
+    if record.state is not StepState.RUNNING:
+        cells = zip(_HEADINGS, format_cells(record), strict=True)
+        costs = ", ".join(f"{heading} {value}" for heading, value in cells if value)
+    parts = [f"{record.name:<{width}}  {record.state:<8}", costs, record.fault]
+    return "  ".join(filter(None, parts)).rstrip()
 
 
 def format_cells(record: StepRecord) -> tuple[str, str, str, str, str]:

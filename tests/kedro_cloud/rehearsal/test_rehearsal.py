@@ -175,7 +175,7 @@ def test_the_report_has_start_up_and_memory_of_a_step(place, code, tmp_path):
         if any((record.peak_mib or 0) > 200 for record in records):
             measured.touch()
 
-    report = {"startup_s": 1.5, "startup_mib": 200, "work_s": 2, "peak_mib": None}
+    report = {"startup_s": 1.5, "startup_mib": 200, "work_s": 2, "peak_mib": 0}
     write = f"echo '{json.dumps(report)}' > $KEDRO_CLOUD_STEP_REPORT; "
     wait = f"while not os.path.exists('{measured}'): time.sleep(0.05)"
     hold = f'python -c "import os, time\nheld = bytearray(200 * 2**20)\n{wait}"'

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from kedro_cloud.core.cloud_settings import rehearsal_settings
-from kedro_cloud.rehearsal.cloud import Cloud
+from kedro_cloud.rehearsal.cloud import LocalCloud
 from support import bootstrap
 
 bootstrap()
@@ -25,7 +25,7 @@ def start(tmp_path, place):
             file = tmp_path / "conf" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(yaml.safe_dump(content))
-        return Cloud.start(tmp_path, "azureml", {}, place)
+        return LocalCloud.start(tmp_path, "azureml", {}, place)
 
     return run
 
