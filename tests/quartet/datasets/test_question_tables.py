@@ -47,7 +47,7 @@ def test_files_of_the_reference_system_have_no_header(tmp_path):
 
 
 def test_file_with_the_configured_name_takes_precedence(tmp_path):
-    files = {"orig-q.tsv": "1\t1\told\t2020\n", "orig-q.tsv.gz": "1\t1\tnew\t2020\n"}
+    files = {"orig-q.tsv": "1\t1\tformer\t2020\n", "orig-q.tsv.gz": "1\t1\tnew\t2020\n"}
     write(tmp_path, **files)
     assert load(tmp_path, "originals")["Text0"].tolist() == ["new"]
 
