@@ -35,6 +35,7 @@ _TOKEN_ATTRIBUTE = 1256  # SQL_COPT_SS_ACCESS_TOKEN of Microsoft's driver
 _TOKEN_SCOPE = "https://database.windows.net/.default"
 _ODBC_ENTRY = re.compile(r"([^=;]+)=(\s*\{(?:[^}]|\}\})*\}|[^;]*)")  # value, or {any text}
 _DISTRIBUTIONS = {"debian": "debian_ubuntu", "ubuntu": "debian_ubuntu", "suse": "suse"}
+"""Folder of Microsoft's driver in its package, by `ID` or `ID_LIKE` of os-release."""
 
 
 def parse_database_url(url: str, credentials: Mapping[str, str] | None = None) -> URL:

@@ -33,6 +33,7 @@ Part = Literal["train", "test"]
 Content = Literal["images", "labels"]
 Array = NDArray[Any]
 Pictures = list[NDArray[np.uint8] | None]
+"""Grey pictures of shape (h, w), of any size; None for one that cannot be read."""
 
 _WORDS: dict[str, frozenset[str]] = {
     "train": frozenset({"train", "training"}),
@@ -43,8 +44,8 @@ _WORDS: dict[str, frozenset[str]] = {
 """Words of a name that say what a file or array contains."""
 _LABEL_COLUMNS = ("label", "labels", "class", "digit", "target", "y", "letter", "category")
 _INDEX_COLUMN = re.compile(r"(unnamed: ?\d+)?|id|index", re.I)
-_TABLES = (".csv", ".tsv", ".txt")
-_ARRAYS = (".npz", ".npy")
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+_ARRAY_SUFFIXES = (".npz", ".npy")
 _SEPARATORS = ",\t;| "
 _LONGEST_SIDE = 112
 """Side in pixels to which larger pictures are scaled down when they are read: four times the 28
@@ -138,7 +139,9 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
         """Return the file with a part's content: one of its own, of its part, or of all parts."""
         usable = [file for file in self._list(self._root, "file") if _is_usable(file.path)]
         tables = [
-            file for file in usable if _get_plain_name(file.path).endswith((*_TABLES, ".npz"))
+            file
+            for file in usable
+            if _get_plain_name(file.path).endswith((*_TABLE_SUFFIXES, ".npz"))
         ]
         own = [
             file
@@ -215,7 +218,7 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
     def _load_file(self, location: Location) -> Array | Pictures | None:
         path = location.path
         name = _get_plain_name(path)
-        if not name.endswith((*_TABLES, *_ARRAYS)):
+        if not name.endswith((*_TABLE_SUFFIXES, *_ARRAY_SUFFIXES)):
             return self._check_idx(self._open_idx(location).load())
         size = location.filesystem.size(path)
         try:
@@ -339,7 +342,7 @@ def _contains_word(path: str, meaning: str) -> bool:
 
 def _is_usable(path: str) -> bool:
     name = _get_plain_name(path)
-    return name.endswith((*_TABLES, *_ARRAYS)) or "idx" in name or "ubyte" in name
+    return name.endswith((*_TABLE_SUFFIXES, *_ARRAY_SUFFIXES)) or "idx" in name or "ubyte" in name
 
 
 def _choose_columns(names: Sequence[str], path: str) -> tuple[int | None, list[int]]:

@@ -32,9 +32,10 @@ _FILE_STEMS: Mapping[Table, tuple[str, ...]] = {
     "questions": ("newquestions", "newquestion", "new", "unanswered"),
 }
 """Recognised file names by table: without suffix, in lower case, letters only."""
-_TABLES = (".csv", ".tsv", ".txt", ".parquet")
-_WORKBOOKS = (".xlsx", ".xls", ".ods")
-_MAX_NAMES = 8
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
+_WORKBOOK_SUFFIXES = (".xlsx", ".xls", ".ods")
+_MAX_FILES = 8
+"""Names of files in an error message."""
 
 
 class QuestionTableDataset(InputDataset[pd.DataFrame]):
@@ -124,8 +125,10 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
     def _list_tables(self) -> list[str]:
         """Return the paths of the tables in the folder, except tables of new questions."""
         names = [str(entry["name"]) for entry in self._root.list_entries()]
-        tables = [name for name in names if _get_suffix(name) in (*_TABLES, *_WORKBOOKS)]
-        return [name for name in tables if _get_role(name) != "questions"]
+        tables = [
+            name for name in names if _get_suffix(name) in (*_TABLE_SUFFIXES, *_WORKBOOK_SUFFIXES)
+        ]
+        return [name for name in tables if _find_role(name) != "questions"]
 
     def _find_table(self, table: Table) -> Location | None:
         """Return the file of a table, None if there is none.
@@ -143,17 +146,17 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         tables = self._list_tables()
         own = [path for path in tables if _get_stem(path) in _FILE_STEMS[table]]
         if len(own) > 1:
-            names = ", ".join(PurePosixPath(path).name for path in own[:_MAX_NAMES])
+            names = ", ".join(PurePosixPath(path).name for path in own[:_MAX_FILES])
             raise DatasetError(f"{self._root.path}: {names} may all be the {table}; keep one")
         if not own and table == "originals" and len(tables) == 1:
-            own = [path for path in tables if _get_role(path) is None]
+            own = [path for path in tables if _find_role(path) is None]
         return replace(self._location, path=own[0]) if own else None
 
     def _check_no_other_tables(self) -> None:
         """Check that a folder without duplicates has no table that may be the duplicates."""
-        others = [path for path in self._list_tables() if _get_role(path) is None]
+        others = [path for path in self._list_tables() if _find_role(path) is None]
         if others and len(self._list_tables()) > 1:
-            names = ", ".join(PurePosixPath(path).name for path in others[:_MAX_NAMES])
+            names = ", ".join(PurePosixPath(path).name for path in others[:_MAX_FILES])
             raise DatasetError(
                 f"{self._root.path}: found no duplicates, and {names}; rename them to duplicates "
                 "or answers, or move them away"
@@ -161,7 +164,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
 
     def _format_missing(self) -> str:
         path, root = self._location.path, self._root.path
-        names = [PurePosixPath(each).name for each in self._list_tables()[:_MAX_NAMES]]
+        names = [PurePosixPath(each).name for each in self._list_tables()[:_MAX_FILES]]
         found = f"found {', '.join(names)} beside it" if names else f"no table is in {root}"
         wanted = "originals.csv" if self._table == "originals" else f"{self._table}.csv"
         return (
@@ -172,7 +175,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
     def _read(self, location: Location, table: Table) -> pd.DataFrame:
         """Return `Text0` and `line`, and `Id`, `AnswerId` and `Answer` if the file has them."""
         path = location.path
-        if _get_suffix(path) in _WORKBOOKS:
+        if _get_suffix(path) in _WORKBOOK_SUFFIXES:
             raise DatasetError(f"{path}: is a workbook; save the sheet as CSV UTF-8")
         try:
             with location.filesystem.open(path, "rb") as file:
@@ -287,5 +290,6 @@ def _get_stem(path: str) -> str:
     return re.sub(r"[^a-z]", "", PurePosixPath(path.lower().removesuffix(".gz")).stem)
 
 
-def _get_role(path: str) -> Table | None:
+def _find_role(path: str) -> Table | None:
+    """Return the table that a file contains by its name; None if the name does not say."""
     return next((table for table, names in _FILE_STEMS.items() if _get_stem(path) in names), None)

@@ -112,15 +112,15 @@ class SensorQueries:
         return self._read_by_key(windows, _match_unscored(after, until))
 
     def window_blocks(
-        self, since: pd.Timestamp, until: pd.Timestamp, most: int = _BLOCK_WINDOWS
+        self, since: pd.Timestamp, until: pd.Timestamp, size: int = _BLOCK_WINDOWS
     ) -> Iterator[pd.DataFrame]:
         """Yield the windows that end in (since, until] in consecutive blocks of time.
 
-        Columns and order within a block are those of `read_windows`. A block has about `most`
+        Columns and order within a block are those of `read_windows`. A block has about `size`
         windows, as those with the same end stay together, and is read when it is requested.
         """
         counts = self.window_counts(since=since, until=until)
-        block = (counts["windows"].cumsum() - 1) // most
+        block = (counts["windows"].cumsum() - 1) // size
         for end in counts.groupby(block)["window_end"].max():
             yield self.read_windows(since=since, until=end)
             since = end

@@ -52,6 +52,7 @@ KEY_LENGTH = 64
 SENSOR_NAMES_LENGTH = 700
 REASON_LENGTH = 500
 BODY_LENGTH = 200
+"""Lengths of the columns of text, in UTF-16 units, as SQL Server counts."""
 STATISTICS = ("mean", "standard_deviation", "minimum", "maximum", "last_value")
 
 Moment = (

@@ -151,7 +151,10 @@ def _replace(
     found: pd.DataFrame,
     others: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Replace the rows of scored windows in a table by those that were found."""
+    """Replace the rows of scored windows in a table by those of anomalies or alarms in `found`.
+
+    `others` are further columns by name, each (n,), of the n rows of `found`.
+    """
     _check_windows(found, ("score", "threshold"))
     _check_windows(scored, ())
     keys = _known_keys(scored, ids)
@@ -173,7 +176,17 @@ def _insert(
     others: Mapping[str, NDArray[Any]],
     revision: int | NDArray[np.int64],
 ) -> None:
-    """Insert rows of a table that is keyed by window, in its order, so that they are appended."""
+    """Insert n rows of a table that is keyed by window, in its order, so that they are appended.
+
+    Args:
+        connection: A connection in a transaction.
+        table: The table.
+        keys: Keys of the rows, (n,).
+        rows: The rows; only the columns `numbers` are read.
+        numbers: Names of columns of floating-point numbers.
+        others: Further columns by name, each (n,).
+        revision: Revision of all rows, or of each, (n,).
+    """
     order = np.argsort(keys.codes)
     columns = {
         "window_end": keys.end,
