@@ -39,7 +39,7 @@ class InferenceNetwork:
     - In lower precision, the first normalisation and the convolution after it stay in float32:
       rounding errors there appear as grain in smooth areas.
 
-    Not thread-safe; `clone` gives each thread a copy that shares the weights.
+    Not thread-safe; `clone_network` gives each thread a copy that shares the weights.
 
     Args:
         network: Network to compute, in evaluation mode, on the CPU.
@@ -77,10 +77,6 @@ class InferenceNetwork:
     def precision(self) -> str:
         """Name of the data type."""
         return str(self._dtype).removeprefix("torch.")
-
-    def clone(self) -> InferenceNetwork:
-        """Return a copy that shares the weights and has its own buffers."""
-        return clone_network(self)
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Stylize pictures.
@@ -234,7 +230,8 @@ def clone_network(network: Network) -> Network:
     """Return a copy of a network that shares the weights and has its own buffers."""
     clone = copy.copy(network)
     clone._buffers = {}
-    clone._exact = clone._exact and clone._exact.clone()
+    if clone._exact is not None:
+        clone._exact = clone_network(clone._exact)
     return clone
 
 

@@ -171,19 +171,16 @@ def check_output(weights: Mapping[str, Any]) -> None:
         ValueError: They belong to another architecture, are not floating-point numbers, or
             give values that are not finite or one colour only.
     """
-    width = network_width(weights)
+    network = build_network({name: torch.tensor(each).float() for name, each in weights.items()})
     for name, values in weights.items():
         if not name.endswith(_UNUSED) and values.dtype.kind != "f":
             raise ValueError(
                 f"'{name}' has the type {values.dtype}, expected floating-point numbers; save the "
                 "weights as float32"
             )
-    network = StyleNetwork(width)
-    used = {name: value for name, value in weights.items() if not name.endswith(_UNUSED)}
-    network.load_state_dict({name: torch.tensor(value).float() for name, value in used.items()})
     noise = np.random.default_rng(0).uniform(0, 255, (1, 3, _CHECKED_SIDE, _CHECKED_SIDE))
     with torch.no_grad():
-        values = network.eval()(torch.tensor(noise, dtype=torch.float32))
+        values = network(torch.tensor(noise, dtype=torch.float32))
     if not bool(values.isfinite().all()):
         problem = "overflow: they give values that are NaN or infinite"
     elif bool((picture := to_pictures(values)).eq(picture[:, :, :1, :1]).all()):

@@ -15,8 +15,8 @@ def select_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        # torch 2.13.0: only the GPU's support can be asked for in public.
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        features = torch.cpu.get_capabilities()
+        native = features.get("avx512_bf16") or features.get("amx_tile")
     return torch.bfloat16 if native else torch.float32
 
 

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from quartet.style.inference import (
     InferenceNetwork,
-    clone_network,
     pack_phases,
     pack_squares,
     pair_columns,
@@ -22,9 +21,11 @@ from quartet.style.network import StyleNetwork
 from quartet.style.passes import Moments, add_scaled, compute_moments, scale_and_pad
 
 _LARGEST_WEIGHT = 126
-"""Rounding below adds less than one."""
+"""Absolute value before error diffusion, which adds less than one."""
 _BALANCING_STEPS = 2
+"""Iterations towards the best quantisation steps."""
 _TINY = 1e-12
+"""Lower bound of divisors."""
 
 
 class QuantisedNetwork:
@@ -38,13 +39,13 @@ class QuantisedNetwork:
       minimum adds a constant to each output channel, which the next normalisation removes.
     - A channel that contributes little has coarser steps than its range allows: its weights
       would otherwise determine the steps of all weights.
-    - Weights are rounded such that the errors of neighbouring pixels cancel, as neighbouring
-      activations are similar. The first layer, whose input are the picture's bytes, has no
-      other error.
+    - Weights are rounded by error diffusion: the errors of neighbouring pixels cancel, as
+      neighbouring activations are similar. The first layer, whose input are the picture's bytes,
+      has no other error.
     - The second and third convolution are computed in bfloat16, from activations without their
       expected mean: rounding errors there appear as grain.
 
-    Not thread-safe; `clone` gives each thread a copy that shares the weights.
+    Not thread-safe; `clone_network` gives each thread a copy that shares the weights.
 
     Args:
         network: Network to compute, in evaluation mode, on the CPU.
@@ -66,7 +67,7 @@ class QuantisedNetwork:
         def layer(weight: Tensor, stride: int = 1, dtype: torch.dtype = torch.uint8) -> _Layer:
             return _Layer.from_weight(weight.detach(), stride, dtype)
 
-        first, unit = _quantise(_to_path(network.conv1.conv2d.weight.detach()), 9)
+        first, unit = _quantise(_to_serpentine(network.conv1.conv2d.weight.detach()), 9)
         self._first = pair_columns(first), unit.repeat(2)
         self._first_sums = first.sum((2, 3), dtype=torch.float32) * unit[:, None]
         self._second = layer(network.conv2.conv2d.weight, 2, torch.bfloat16)
@@ -90,10 +91,6 @@ class QuantisedNetwork:
         bias = network.deconv3.conv2d.bias
         assert bias is not None
         self._last_bias = bias.detach().float()
-
-    def clone(self) -> QuantisedNetwork:
-        """Return a copy that shares the weights and has its own buffers."""
-        return clone_network(self)
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Stylize pictures.
@@ -230,8 +227,8 @@ class _Layer:
     """A convolution without bias and padding.
 
     Attributes:
-        weight: Shape (outputs, inputs, k, l) in the layer's type; as from `_to_path` in float32 if
-            that is uint8.
+        weight: Shape (outputs, inputs, k, l) in the layer's type; if that is uint8, float32 as from
+            `_to_serpentine`.
         rows: Height k of the kernel.
         stride: Stride.
         dtype: Type of the activations.
@@ -250,7 +247,7 @@ class _Layer:
     def from_weight(cls, weight: Tensor, stride: int, dtype: torch.dtype) -> _Layer:
         """Return the layer with this weight in float32."""
         if dtype == torch.uint8:
-            own = _to_path(weight)
+            own = _to_serpentine(weight)
         else:
             own = weight.to(dtype).contiguous(memory_format=torch.channels_last)
         return cls(
@@ -322,28 +319,26 @@ def _convolve_integers(
     return y[0].permute(1, 2, 0).contiguous()
 
 
-def _to_path(weight: Tensor) -> Tensor:
-    """(o, i, k, l) → (k · l, o, i): a kernel's pixels in an order in which each is beside the last.
-
-    Every second row is taken backwards.
-    """
-    return weight.flatten(2)[:, :, _path(*weight.shape[2:])].permute(2, 0, 1).contiguous()
+def _to_serpentine(weight: Tensor) -> Tensor:
+    """(o, i, k, l) → (k · l, o, i): a kernel's pixels in serpentine order, each beside the last."""
+    return weight.flatten(2)[:, :, _serpentine(*weight.shape[2:])].permute(2, 0, 1).contiguous()
 
 
-def _path(rows: int, columns: int) -> Tensor:
+def _serpentine(rows: int, columns: int) -> Tensor:
+    """Return indices of pixels row by row, every second row backwards."""
     order = torch.arange(rows * columns).view(rows, columns)
     order[1::2] = order[1::2].flip(1)
     return order.flatten()
 
 
 def _quantise(weight: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """Return weights as int8, and the value of 1 for each output channel.
+    """Round weights to int8 by error diffusion, and return the value of 1 for each output channel.
 
-    All sums of a kernel's pixels up to one of them are off by at most half: the errors of
+    All sums of a kernel's pixels up to one of them are off by at most half, so that the errors of
     neighbouring pixels cancel.
 
     Args:
-        weight: Shape (k · l, outputs, inputs), as from `_to_path`.
+        weight: Shape (k · l, outputs, inputs), as from `_to_serpentine`.
         rows: Height k of the kernel.
 
     Returns:
@@ -352,10 +347,10 @@ def _quantise(weight: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     unit = weight.abs().amax((0, 2)).clamp_min_(_TINY) / _LARGEST_WEIGHT
     sums = (weight / unit[:, None]).cumsum(0).round_()
     pixels, outputs, inputs = weight.shape
-    path = _path(rows, pixels // rows)
+    order = _serpentine(rows, pixels // rows)
     rounded = torch.empty(weight.shape, dtype=torch.int8)
-    rounded[path[0]] = sums[0].to(torch.int8)
-    rounded[path[1:]] = sums.diff(dim=0).to(torch.int8)
+    rounded[order[0]] = sums[0].to(torch.int8)
+    rounded[order[1:]] = sums.diff(dim=0).to(torch.int8)
     return rounded.permute(1, 2, 0).reshape(outputs, inputs, rows, pixels // rows), unit
 
 

@@ -17,16 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from quartet.style.gpu import GpuNetwork, GraphedNetwork
-from quartet.style.inference import InferenceNetwork
+from quartet.style.inference import InferenceNetwork, clone_network
 from quartet.style.native import load_passes
 from quartet.style.network import StyleNetwork, build_network
 from quartet.style.precision import select_device, select_dtype, supports_int8
 from quartet.style.quantised import QuantisedNetwork
 from quartet.style.selection import select_network
 from quartet.style.transfer_settings import Stylizing
+from quartet.style.video import Picture
 
-Picture = NDArray[np.uint8]
-"""Shape (h, w, 3), RGB."""
 Key = TypeVar("Key")
 Compute = Callable[[Tensor], Tensor]
 """Maps (n, h, w, 3) uint8 to the same shape and type."""
@@ -125,18 +124,17 @@ class Stylizer:
         self, weights: Mapping[str, NDArray[Any]], settings: Stylizing, platform: Platform
     ) -> None:
         network = build_network({name: torch.tensor(value) for name, value in weights.items()})
-        gpu = platform.device.type == "cuda"
         self._width = int(network.conv1.conv2d.weight.shape[0])
         self._platform = platform
         self._description = platform.describe()
         self._create_compute: Callable[[], Compute]
-        if gpu:
-            shared = GpuNetwork(network, platform.device, platform.dtype)
-            self._create_compute = lambda: GraphedNetwork(shared)
+        if platform.device.type == "cuda":
+            on_gpu = GpuNetwork(network, platform.device, platform.dtype)
+            self._create_compute = lambda: GraphedNetwork(on_gpu)
         else:
-            self._create_compute, self._description["precision"] = _cpu_factory(
-                network, platform, settings.precision == "auto"
-            )
+            on_cpu = _build_cpu_network(network, platform.dtype, settings.precision == "auto")
+            self._create_compute = lambda: clone_network(on_cpu)
+            self._description["precision"] = on_cpu.precision
         self._thread_local = local()
         self._lock = Lock()
         self._busy = 0.0
@@ -239,21 +237,16 @@ def _wait(key: Key, stylized: Future[Picture]) -> tuple[Key, Picture]:
     return key, stylized.result()
 
 
-def _cpu_factory(
-    network: StyleNetwork, platform: Platform, automatic: bool
-) -> tuple[Callable[[], Compute], str]:
-    """Return a function that creates a thread's own network, and the precision of all.
+def _build_cpu_network(
+    network: StyleNetwork, dtype: torch.dtype, automatic: bool
+) -> InferenceNetwork | QuantisedNetwork:
+    """Return the network in the form for a data type.
 
-    The networks share their weights. With `automatic`, 8-bit integers are used for as many layers
-    as the accuracy allows.
+    With `automatic`, 8-bit integers are used for as many layers as the accuracy allows.
     """
-    first: InferenceNetwork | QuantisedNetwork
-    if platform.dtype == torch.int8:
-        first = select_network(network) if automatic else QuantisedNetwork(network)
-    else:
-        first = InferenceNetwork(network, platform.dtype)
-
-    return first.clone, first.precision
+    if dtype != torch.int8:
+        return InferenceNetwork(network, dtype)
+    return select_network(network) if automatic else QuantisedNetwork(network)
 
 
 def _free_memory(device: torch.device) -> int:

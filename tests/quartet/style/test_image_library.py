@@ -14,8 +14,8 @@ from quartet.style import native, passes
 from quartet.style.quantised import QuantisedNetwork
 from quartet.style.stylizer import detect_platform
 from quartet.style.transfer_settings import Stylizing
-from style.test_inference import network, scene
-from style.test_quantised import NATIVE, needs_int8
+from style.test_inference import needs_int8, network, scene
+from style.test_quantised import NATIVE
 from support import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

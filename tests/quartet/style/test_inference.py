@@ -6,8 +6,11 @@ import torch
 
 from quartet.style.inference import InferenceNetwork
 from quartet.style.network import StyleNetwork, build_network, network_width, to_pictures
+from quartet.style.precision import supports_int8
+from quartet.style.quantised import QuantisedNetwork
 from support import real_data
 
+needs_int8 = pytest.mark.skipif(not supports_int8(), reason="the CPU has no AVX512-VNNI")
 SIZES = [(24, 24), (37, 50), (90, 120)]
 
 
@@ -77,23 +80,34 @@ def test_pictures_of_a_batch_are_independent():
     assert (together.int() - alone.int()).abs().max() <= 1
 
 
-def test_buffers_do_not_leak_between_calls():
-    made = network()
-    computed = InferenceNetwork(made, torch.float32)
+FORMS = {
+    "float32": lambda: InferenceNetwork(network(), torch.float32),
+    "bfloat16": lambda: InferenceNetwork(network(), torch.bfloat16),
+    "int8": lambda: QuantisedNetwork(network()),
+}
+
+
+@pytest.fixture(params=["float32", "bfloat16", pytest.param("int8", marks=needs_int8)])
+def create(request):
+    """Return a function that creates `network()` in one of the forms for a CPU."""
+    return FORMS[request.param]
+
+
+def test_buffers_do_not_leak_between_calls_and_sizes(create):
+    computed = create()
     with torch.inference_mode():
-        computed(scene(48, 64, seed=1))
-        computed(255 - scene(48, 64, seed=2))
-        again = computed(scene(48, 64, seed=1))
-    assert torch.equal(again, run_optimised(made, scene(48, 64, seed=1)))
+        for pictures in (scene(48, 64, seed=1), scene(37, 51, seed=3), 255 - scene(48, 64)):
+            computed(pictures)
+        again, alone = (each(scene(48, 64, seed=1)) for each in (computed, create()))
+    assert torch.equal(again, alone)
 
 
-def test_uniform_frame_does_not_divide_by_zero():
-    made = network()
-    for level in (0, 77, 255):
-        flat = torch.full((1, 48, 64, 3), level, dtype=torch.uint8)
-        for dtype in (torch.float32, torch.bfloat16):
-            difference = run_optimised(made, flat, dtype).int() - reference(made, flat).int()
-            assert difference.abs().max() <= 2, (level, dtype)
+@pytest.mark.parametrize("level", [0, 77, 255])
+def test_uniform_frame_does_not_divide_by_zero(level, create):
+    flat = torch.full((1, 48, 64, 3), level, dtype=torch.uint8)
+    with torch.inference_mode():
+        stylized = create()(flat)
+    assert (stylized.int() - reference(network(), flat).int()).abs().max() <= 2
 
 
 @pytest.fixture(scope="module", params=["candy", "mosaic"])

@@ -108,9 +108,13 @@ def test_thread_count_of_the_caller_is_restored(weights):
 
 def test_precision_follows_cpu_features(monkeypatch):
     monkeypatch.setattr(stylizers, "supports_int8", lambda: False)
-    for native, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
-        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    for feature, expected in (
+        ("avx512_bf16", torch.bfloat16),
+        ("amx_tile", torch.bfloat16),
+        ("avx2", torch.float32),
+    ):
+        features = {feature: True}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda features=features: features)
         assert detect_platform(Stylizing()).dtype == expected
         assert detect_platform(Stylizing(precision="float32")).dtype == torch.float32
 
