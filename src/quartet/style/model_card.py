@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from quartet.style.photographs import Photographs, Picture, is_readable
@@ -23,23 +22,10 @@ _VGG = (
 )
 
 
-@dataclass(frozen=True)
-class Painting:
-    """File of the painting that a style was trained on."""
-
-    file: str
-    width: int
-    height: int
-    sha256: str
-
-    @classmethod
-    def from_pixels(cls, file: str, pixels: Picture, sha256: str) -> Painting:
-        """Create from the file name, the pixels of shape (h, w, 3), and the SHA-256."""
-        return cls(file, pixels.shape[1], pixels.shape[0], sha256)
-
-
 def build_training_metadata(
-    painting: Painting,
+    painting_file: str,
+    painting_sha256: str,
+    painting: Picture,
     description: PaintingDescription,
     photographs: Photographs,
     vgg_is_caffe: bool,
@@ -49,7 +35,9 @@ def build_training_metadata(
     """Return the provenance of weights as strings by name, for the metadata of their file.
 
     Args:
-        painting: File of the painting.
+        painting_file: Name of the painting's file.
+        painting_sha256: SHA-256 of that file.
+        painting: Its pixels, shape (h, w, 3).
         description: Title and licence of the painting.
         photographs: Training photographs. Up to twelve are listed by name, without unreadable
             ones; of more, only the number.
@@ -59,10 +47,10 @@ def build_training_metadata(
     """
     metadata = {
         "architecture": "TransformerNet of pytorch/examples",
-        "painting": painting.file,
-        "painting_width": str(painting.width),
-        "painting_height": str(painting.height),
-        "painting_sha256": painting.sha256,
+        "painting": painting_file,
+        "painting_width": str(painting.shape[1]),
+        "painting_height": str(painting.shape[0]),
+        "painting_sha256": painting_sha256,
         "painting_licence": description.licence,
         "photographs": _format_photographs(photographs),
         "vgg": "caffe" if vgg_is_caffe else "other",

@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Seed = Annotated[int, Field(ge=0, lt=2**32, description="Random seed.")]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Layer = Literal[
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4"
@@ -24,7 +22,7 @@ class Settings(BaseModel):
 class StyleTraining(Settings):
     """Parameters for training the network of one style."""
 
-    seed: Seed
+    seed: int = Field(ge=0, lt=2**32, description="Random seed.")
     width: int = Field(
         16,
         ge=4,
@@ -62,8 +60,9 @@ class StyleTraining(Settings):
         description="Shorter side of the scaled painting, pixels: larger values give larger brush "
         "strokes.",
     )
-    learning_rate: Positive = Field(
+    learning_rate: float = Field(
         1.5e-3,
+        gt=0,
         le=0.1,
         description="Peak learning rate of Adam: 50 steps of linear warm-up, then cosine decay to "
         "zero.",

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 Arrays = Mapping[str, NDArray[Any]]
 _MEAN_LEVEL = 120.0
-_LEVELS = 30.0
+_LEVEL_SCALE = 30.0
 """Mean and scale of the initial output, levels: the default initialisation gives values near 0,
 far from pictures with levels from 0 to 255."""
 _MAX_GRADIENT_NORM = 1.0
@@ -84,14 +84,14 @@ class StyleTrainer:
         self.history: list[dict[str, float]] = []
         self._photographs = photographs
         self._device = select_device()
-        self._type = select_dtype(self._device)
+        self._dtype = select_dtype(self._device)
         layout: dict[str, Any] = {"device": self._device, "memory_format": torch.channels_last}
         self.network: StyleNetwork = _initialise_network(settings).to(**layout)
         self._parameters = list(self.network.parameters())
         vgg: Vgg19 = Vgg19(vgg_weights).to(**layout)
         self._loss = PerceptualLoss.from_painting(
             vgg,
-            self._tensor(scale_shorter_side(painting, settings.painting_side)[None]),
+            self._to_tensor(scale_shorter_side(painting, settings.painting_side)[None]),
             settings.style_layers,
             settings.content_layer,
         )
@@ -112,9 +112,9 @@ class StyleTrainer:
             range(self.step, settings.steps),
         )
         logged_steps, log = set(log_steps(settings)), _LossLog(self)
-        with closing(crops), self._workers() as run, log.bar:
+        with closing(crops), self._open_workers() as map_parts, log.bar:
             for batch in crops:
-                losses = self._update(batch, run)
+                losses = self._update(batch, map_parts)
                 self.step += 1
                 log.add(losses)
                 if self.step in logged_steps:
@@ -123,7 +123,7 @@ class StyleTrainer:
                     log.begin()
 
     @contextmanager
-    def _workers(self) -> Iterator[Callable[..., Any]]:
+    def _open_workers(self) -> Iterator[Callable[..., Any]]:
         """Provide the `map` that processes the parts of a batch.
 
         On a CPU, two threads each take half of a batch. Threads inside the layers would wait for
@@ -141,29 +141,29 @@ class StyleTrainer:
         finally:
             torch.set_num_threads(threads)
 
-    def _update(self, crops: Picture, run: Callable[..., Any]) -> NDArray[np.float64]:
+    def _update(self, crops: Picture, map_parts: Callable[..., Any]) -> NDArray[np.float64]:
         """Run one step of Adam; return the three losses before weighting."""
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.settings)
-        parts = min(len(crops), 1 if run is map else 2)
-        results: list[_Gradient] = list(run(self._gradient, np.array_split(crops, parts)))
+        parts = 1 if map_parts is map else 2
+        results: list[_Gradient] = list(map_parts(self._gradient, np.array_split(crops, parts)))
         for index, parameter in enumerate(self._parameters):
             slices = [gradients[index] * share for share, _, gradients in results]
             parameter.grad = torch.stack(slices).sum(dim=0) if parts > 1 else slices[0]
-        length = float(torch.nn.utils.clip_grad_norm_(self._parameters, _MAX_GRADIENT_NORM))
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, _MAX_GRADIENT_NORM))
         losses = torch.stack([part * share for share, part, _ in results]).sum(dim=0).tolist()
-        if math.isfinite(length):
+        if math.isfinite(norm):
             self._optimiser.step()
-        self._check_finite(losses, length)
+        self._check_finite(losses, norm)
         return np.array(losses)
 
-    def _check_finite(self, losses: list[float], length: float) -> None:
+    def _check_finite(self, losses: list[float], norm: float) -> None:
         """Raise ValueError if training has diverged.
 
         A single gradient that is not finite is no divergence: instance normalisation divides a
         crop of one colour by nearly zero. That step is skipped.
         """
-        self._skipped_steps = 0 if math.isfinite(length) else self._skipped_steps + 1
+        self._skipped_steps = 0 if math.isfinite(norm) else self._skipped_steps + 1
         settings = self.settings
         finite = all(map(math.isfinite, losses))
         if finite and self._skipped_steps < min(_MAX_SKIPPED_STEPS, settings.steps):
@@ -173,7 +173,7 @@ class StyleTrainer:
         )
         raise ValueError(
             f"training diverged at step {self.step + 1} ({losses_text}, gradient norm "
-            f"{length:g}); lower style_training.learning_rate (now {settings.learning_rate:g}) or "
+            f"{norm:g}); lower style_training.learning_rate (now {settings.learning_rate:g}) or "
             f"the largest weight: content_weight (now {settings.content_weight:g}), "
             f"style_weight (now {settings.style_weight:g}), roughness_weight (now "
             f"{settings.roughness_weight:g})"
@@ -182,12 +182,12 @@ class StyleTrainer:
 
     def _gradient(self, crops: Picture) -> _Gradient:
         settings = self.settings
-        pictures = self._tensor(crops)
+        pictures = self._to_tensor(crops)
         # Two threads must not share cached casts of the weights.
         with torch.autocast(
             self._device.type,
-            self._type,
-            enabled=self._type != torch.float32,
+            self._dtype,
+            enabled=self._dtype != torch.float32,
             cache_enabled=False,
         ):
             losses = self._loss(self.network(pictures).float(), pictures)
@@ -204,7 +204,7 @@ class StyleTrainer:
         """Stylize a picture with the current weights; crop its sides to multiples of 4."""
         height, width = (size // 4 * 4 for size in picture.shape[:2])
         with torch.inference_mode():
-            stylized = to_pictures(self.network(self._tensor(picture[None, :height, :width])))
+            stylized = to_pictures(self.network(self._to_tensor(picture[None, :height, :width])))
         return stylized[0].permute(1, 2, 0).cpu().numpy()
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
@@ -237,7 +237,7 @@ class StyleTrainer:
         self.step = int(facts["step"])
         self.history = list(facts["history"])
 
-    def _tensor(self, pictures: Picture) -> Tensor:
+    def _to_tensor(self, pictures: Picture) -> Tensor:
         """Convert (n, h, w, 3) uint8 to (n, 3, h, w) float32, channels last in memory."""
         # The permuted view is already channels last, so nothing is copied.
         return torch.tensor(pictures, device=self._device).permute(0, 3, 1, 2).float()
@@ -293,7 +293,7 @@ def _initialise_network(settings: StyleTraining) -> StyleNetwork:
         torch.manual_seed(settings.seed)
         network = StyleNetwork(settings.width)
     with torch.no_grad():
-        network.deconv3.conv2d.weight *= _LEVELS
+        network.deconv3.conv2d.weight *= _LEVEL_SCALE
         network.deconv3.conv2d.bias = nn.Parameter(torch.full((3,), _MEAN_LEVEL))
     return network
 
@@ -321,6 +321,6 @@ def log_steps(settings: StyleTraining) -> list[int]:
 
 def learning_rate(step: int, settings: StyleTraining) -> float:
     """Return the learning rate of a step: linear warm-up over 50 steps, then cosine decay."""
-    warm_up_frames = min(1.0, (step + 1) / 50)
+    warm_up = min(1.0, (step + 1) / 50)
     fall = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-    return settings.learning_rate * warm_up_frames * (fall + 0.01)
+    return settings.learning_rate * warm_up * (fall + 0.01)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from quartet.style.model_card import Painting, build_training_metadata, format_model_card
+from quartet.style.model_card import build_training_metadata, format_model_card
 from quartet.style.settings import PaintingDescription
 from style_inputs import small_training, stripes
 
-PAINTING = Painting.from_pixels("wave.jpg", stripes(), "ab" * 32)
+PAINTING = ("wave.jpg", "ab" * 32, stripes())
 PUBLIC = PaintingDescription(title="The Great Wave", licence="public domain")
 METRICS = {
     "steps": 5000,
@@ -23,7 +23,7 @@ METRICS = {
 def metadata(description=PUBLIC, photographs=("china.jpg",), caffe=True, settings=None):
     settings = settings or small_training()
     pictures = {name: stripes() for name in photographs}
-    return build_training_metadata(PAINTING, description, pictures, caffe, settings, "1.2.3")
+    return build_training_metadata(*PAINTING, description, pictures, caffe, settings, "1.2.3")
 
 
 def test_metadata_values_are_strings():
@@ -88,7 +88,7 @@ def test_unreadable_photograph_is_not_listed():
             raise ValueError(name)
 
     pictures = Faulty(broken=None)
-    found = build_training_metadata(PAINTING, PUBLIC, pictures, True, small_training(), "1.2.3")
+    found = build_training_metadata(*PAINTING, PUBLIC, pictures, True, small_training(), "1.2.3")
     assert found["photographs"] == "0: "
 
 

@@ -1,5 +1,7 @@
 """Training learns the style, resumes exactly, and reports invalid input."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ def create_trainer(painting=None, **changes):
 
 def test_network_learns_the_style():
     trainer = create_trainer(steps=40, preview_every=10, learning_rate=2e-2)
-    trainer.run(lambda create_trainer: None)
+    trainer.run(lambda trainer: None)
     style = [row["style"] for row in trainer.history]
     assert style[-1] < 0.7 * style[0]
     stylized = trainer.stylize(photographs()["0.png"])
@@ -33,7 +35,7 @@ def test_network_learns_the_style():
 def test_history_has_one_row_per_logged_step():
     kept = []
     trainer = create_trainer(steps=5, preview_every=2)
-    trainer.run(lambda create_trainer: kept.append(create_trainer.step))
+    trainer.run(lambda trainer: kept.append(trainer.step))
     assert kept == [2, 4, 5] == log_steps(trainer.settings)
     assert [row["step"] for row in trainer.history] == [2, 4, 5]
     for row in trainer.history:
@@ -46,10 +48,10 @@ def test_history_has_one_row_per_logged_step():
 def test_saved_state_is_not_changed_by_later_steps():
     states = []
     trainer = create_trainer()
-    trainer.run(lambda create_trainer: states.append(create_trainer.state()))
+    trainer.run(lambda trainer: states.append(trainer.state()))
     again = create_trainer()
     again.restore(*states[0])
-    again.run(lambda create_trainer: None)
+    again.run(lambda trainer: None)
     for name, array in trainer.weights().items():
         np.testing.assert_array_equal(array, again.weights()[name])
 
@@ -57,7 +59,7 @@ def test_saved_state_is_not_changed_by_later_steps():
 def test_seed_determines_the_network():
     first, same, other = create_trainer(), create_trainer(), create_trainer(seed=2)
     for trainer in (first, same, other):
-        trainer.run(lambda create_trainer: None)
+        trainer.run(lambda trainer: None)
     name = "res3.conv1.conv2d.weight"
     np.testing.assert_array_equal(first.weights()[name], same.weights()[name])
     assert not np.array_equal(first.weights()[name], other.weights()[name])
@@ -66,21 +68,13 @@ def test_seed_determines_the_network():
 def test_two_threads_match_one(monkeypatch):
     monkeypatch.setattr(training, "select_dtype", lambda where: torch.float32)
     double = create_trainer(batch_size=3)
-    double.run(lambda create_trainer: None)
+    double.run(lambda trainer: None)
     single = create_trainer(batch_size=3)
-    monkeypatch.setattr(StyleTrainer, "_workers", lambda self: _single_threaded())
-    single.run(lambda create_trainer: None)
+    monkeypatch.setattr(StyleTrainer, "_open_workers", lambda self: nullcontext(map))
+    single.run(lambda trainer: None)
     for name, array in single.weights().items():
         np.testing.assert_allclose(array, double.weights()[name], rtol=0, atol=2e-4)
     assert single.history[-1]["style"] == pytest.approx(double.history[-1]["style"], rel=1e-3)
-
-
-class _single_threaded:  # noqa: N801  # reads as what it does
-    def __enter__(self):
-        return map
-
-    def __exit__(self, *error):
-        return None
 
 
 def test_thread_count_and_random_state_of_the_caller_are_unchanged():
@@ -92,7 +86,7 @@ def test_thread_count_and_random_state_of_the_caller_are_unchanged():
         torch.manual_seed(5)
         trainer = create_trainer(steps=1)
         seen = []
-        trainer.run(lambda create_trainer: seen.append(torch.get_num_threads()))
+        trainer.run(lambda trainer: seen.append(torch.get_num_threads()))
         assert seen == [1]  # threads inside layers would busy-wait
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.rand(3), expected)
@@ -102,7 +96,7 @@ def test_thread_count_and_random_state_of_the_caller_are_unchanged():
 
 def test_diverged_training_names_step_and_parameters():
     with pytest.raises(ValueError, match=r"training diverged at step 4 \(content ") as caught:
-        create_trainer(style_weight=1e39).run(lambda create_trainer: None)
+        create_trainer(style_weight=1e39).run(lambda trainer: None)
     assert "lower style_training.learning_rate (now 0.0015)" in str(caught.value)
     assert "style_weight (now 1e+39)" in str(caught.value)
 
@@ -116,7 +110,7 @@ def test_diverged_step_is_not_applied(monkeypatch):
 
     trainer._loss = loss
     with pytest.raises(ValueError, match=r"training diverged at step 3 \(content nan"):
-        trainer.run(lambda create_trainer: kept.append(create_trainer.weights()))
+        trainer.run(lambda trainer: kept.append(trainer.weights()))
     assert len(kept) == 1
     assert all(np.isfinite(array).all() for array in trainer.weights().values())
 
@@ -142,7 +136,7 @@ def test_uniform_painting_and_some_black_photographs_work():
         VGG,
         small_training(steps=8),
     )
-    trainer.run(lambda create_trainer: None)
+    trainer.run(lambda trainer: None)
     assert np.isfinite(trainer.history[-1]["style"])
     assert all(np.isfinite(array).all() for array in trainer.weights().values())
     updates = trainer.state()[0]["step/conv1.conv2d.weight"]
@@ -154,7 +148,7 @@ def test_only_black_photographs_raise():
         stripes(), {"a.png": np.zeros((40, 40, 3), np.uint8)}, VGG, small_training(steps=30)
     )
     with pytest.raises(ValueError, match=r"training diverged at step 20 .*photographs with more"):
-        trainer.run(lambda create_trainer: None)
+        trainer.run(lambda trainer: None)
 
 
 def test_missing_photographs_raise():
@@ -177,7 +171,7 @@ def test_precision_follows_the_hardware(monkeypatch):
     for kind in (torch.float32, torch.bfloat16):
         monkeypatch.setattr(training, "select_dtype", lambda where, kind=kind: kind)
         trainer = create_trainer(steps=2)
-        trainer.run(lambda create_trainer: None)
+        trainer.run(lambda trainer: None)
         results.append(trainer.history[-1]["style"])
         assert all(array.dtype == np.float32 for array in trainer.weights().values())
     assert results[0] != results[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -48,17 +47,17 @@ def train_style(
     Returns:
         The weights, one row of losses per logged step, and the previews.
     """
-    from quartet.style import photographs as bundled
     from quartet.style import training, training_figures, vgg
+    from quartet.style.photographs import load_bundled_photographs, load_bundled_test_photographs
 
     vgg_tensors = vgg.select_vgg_weights(vgg_weights.arrays, style_training.verify_vgg)
-    training_photographs = photographs or bundled.load_bundled_photographs()
+    training_photographs = photographs or load_bundled_photographs()
     trainer = training.StyleTrainer(
         painting.pixels, training_photographs, vgg_tensors, style_training
     )
     previews = training_figures.Previews(
         painting.pixels,
-        test_photographs or bundled.load_bundled_test_photographs(),
+        test_photographs or load_bundled_test_photographs(),
         training.log_steps(style_training),
     )
     vgg_digest = vgg.weights_digest(vgg_tensors)
@@ -66,7 +65,9 @@ def train_style(
     key = fingerprint(__version__, painting.pixels, *folders, vgg_digest, style_training)
     _run(trainer, previews, style_checkpoint, key, style_progress)
     facts = model_card.build_training_metadata(
-        model_card.Painting.from_pixels(painting.name, painting.pixels, painting.sha256),
+        painting.name,
+        painting.sha256,
+        painting.pixels,
         painting_description,
         training_photographs,
         vgg_digest == vgg.CAFFE_SHA256,
@@ -90,7 +91,8 @@ def _run(
     state = checkpoint.restore(key)
     if state.facts:
         trainer.restore(state.arrays, state.facts)
-        previews.restore(_strip_prefix(state.arrays, _PREVIEW))
+        saved = [name for name in state.arrays if name.startswith(_PREVIEW)]
+        previews.restore({name.removeprefix(_PREVIEW): state.arrays[name] for name in saved})
 
     def on_log(trainer: StyleTrainer) -> None:
         previews.add(trainer.step, trainer.stylize)
@@ -100,15 +102,6 @@ def _run(
         progress.show(to_png(draw_preview_grid(previews.to_arrays())))
 
     trainer.run(on_log)
-
-
-def _strip_prefix(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:
-    """Return the arrays whose names start with the prefix, without it."""
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
 
 
 def draw_training(style_history: pd.DataFrame, style_previews: Arrays) -> tuple[Figure, Figure]:
