@@ -21,7 +21,6 @@ _HEADING = 0.4
 _CAPTION = 0.28
 _GAP = 0.04
 """Sizes in the contact sheet, inches."""
-_MAX_PAIRS = 12
 _MAX_LABEL_LENGTH = 60
 _REPLACEMENT = "▯"
 
@@ -30,16 +29,13 @@ def draw_contact_sheet(thumbnails: Sequence[Thumbnails], name: str, style: str) 
     """Draw pairs of pictures in rows, each source above its stylized version, with a caption.
 
     Args:
-        thumbnails: Pairs of pictures; at most twelve, evenly spaced, are drawn.
+        thumbnails: Pairs of pictures, at least one.
         name: Name of the source file or folder.
         style: Name of the style.
     """
-    if len(thumbnails) > _MAX_PAIRS:
-        places = np.linspace(0, len(thumbnails) - 1, _MAX_PAIRS).round().astype(int)
-        thumbnails = [thumbnails[place] for place in places]
     aspect = _median_aspect(thumbnails)
-    columns = _count_columns(len(thumbnails), aspect)
-    blocks = -(-max(1, len(thumbnails)) // columns)
+    columns = min(3 if aspect < 1 else 6, len(thumbnails))
+    blocks = -(-len(thumbnails) // columns)
     cell = min(_WIDTH / columns, _WIDTH / 2)
     height = cell * aspect
     block = _CAPTION + 2 * height + _GAP
@@ -64,9 +60,7 @@ def draw_contact_sheet(thumbnails: Sequence[Thumbnails], name: str, style: str) 
     return figure
 
 
-def draw_stage_times(
-    seconds: Mapping[str, float], frames: int, elapsed: float | None = None
-) -> Figure:
+def draw_stage_times(seconds: Mapping[str, float], frames: int, elapsed: float) -> Figure:
     """Draw the work per frame in each stage, with its share of all work.
 
     Work adds up over workers: two concurrent workers do two seconds of work per second. So
@@ -75,21 +69,19 @@ def draw_stage_times(
     Args:
         seconds: Work of each stage, summed over all workers, in the order of the stages.
         frames: Number of frames.
-        elapsed: Elapsed seconds, in which stages and workers overlap; if given, drawn as a bar
-            of its own with frames per second.
+        elapsed: Elapsed seconds, in which stages and workers overlap; a bar of its own, with
+            frames per second.
     """
     total = sum(seconds.values())
     rows = {
         stage: (value, f"{value / total:.1%} of the work" if total else "no work")
         for stage, value in seconds.items()
     }
-    if elapsed is not None:
-        speed = f"{frames / elapsed:,.1f} frames/s" if elapsed else "no time"
-        rows["elapsed"] = (elapsed, speed)
+    rows["elapsed"] = (elapsed, f"{frames / elapsed:,.1f} frames/s")
     figure = Figure(figsize=(9, 1.5 + 0.42 * len(rows)), layout="constrained")
     axis = figure.subplots()
     values = [1000 * value / max(frames, 1) for value, _ in rows.values()]
-    colours = [_INK] * len(seconds) + [_MARK] * (len(rows) - len(seconds))
+    colours = [*[_INK] * len(seconds), _MARK]
     bars = axis.barh(range(len(rows)), values, 0.65, color=colours)
     captions = [
         f"{value:,.1f} ms, {caption}"
@@ -99,7 +91,7 @@ def draw_stage_times(
     axis.set_yticks(range(len(rows)), [format_label(row, 40) for row in rows], parse_math=False)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     # Leave room for the label of the longest bar.
-    axis.set_xlim(0, 1.45 * max([*values, 1e-9]))
+    axis.set_xlim(0, 1.45 * max(values))
     axis.set(
         xlabel="milliseconds per frame (stages: work of all workers; stages overlap)",
         title=f"Time per stage: {frames:,} frame{'' if frames == 1 else 's'}",
@@ -161,15 +153,7 @@ def _supported_code_points() -> frozenset[int]:
 def _median_aspect(thumbnails: Sequence[Thumbnails]) -> float:
     """Return the median height to width of the pictures, limited to 0.15 to 2.5."""
     ratios = [pair.source.shape[0] / pair.source.shape[1] for pair in thumbnails]
-    return min(max(float(np.median(ratios)), 0.15), 2.5) if ratios else 0.5
-
-
-def _count_columns(pictures: int, aspect: float) -> int:
-    """Return how many pictures to place side by side."""
-    if pictures <= 2:
-        return max(1, pictures)
-    fitting = 3 if aspect < 1 else 6
-    return min(fitting, pictures)
+    return min(max(float(np.median(ratios)), 0.15), 2.5)
 
 
 def _plot_over_time(axis: Any, table: pd.DataFrame, metric: str) -> None:
