@@ -91,12 +91,12 @@ def flicker(source: Pair, stylized: Pair) -> Flicker:
     """
     from scipy.ndimage import uniform_filter
 
-    change = _absolute_difference(*(scale_down(picture, FLICKER_SIDE) for picture in source))
+    change = absolute_difference(*(scale_down(picture, FLICKER_SIDE) for picture in source))
     still = uniform_filter(change.max(axis=2).astype(np.float32), 3, mode="nearest") <= _STILL
     share = float(still.mean())
     if share < _MIN_STILL_SHARE:
         return Flicker(np.nan, np.nan, share)
-    stylized_change = _absolute_difference(
+    stylized_change = absolute_difference(
         *(scale_down(picture, FLICKER_SIDE) for picture in stylized)
     )
     return Flicker(float(stylized_change[still].mean()), float(change[still].mean()), share)
@@ -199,5 +199,6 @@ def _rms_difference(first: NDArray[np.float32], second: Picture, mask: NDArray[n
     return float(np.sqrt(np.mean((first[mask] - second[mask]) ** 2)))
 
 
-def _absolute_difference(before: Picture, after: Picture) -> Picture:
+def absolute_difference(before: Picture, after: Picture) -> Picture:
+    """Return the absolute difference of uint8 arrays of the same shape, as uint8."""
     return np.maximum(before, after) - np.minimum(before, after)
