@@ -5,8 +5,3 @@ Output: a feed-forward network for one style; the stylized video with the frames
 timestamps and audio of its source; figures and metrics that evaluate both. The package
 works on arrays and files and does not import Kedro.
 """
-
-import lazy_loader
-
-# Load PyTorch and PyAV only with the modules that use them.
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["network", "perception"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -15,38 +14,18 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 from tqdm import tqdm
 
+from quartet.style.containers import filter_metadata
 from quartet.style.encode import segment_label
 from quartet.style.encoding_settings import Encoding
 from quartet.style.files import Target, open_output
-from quartet.style.losses import filter_metadata
 from quartet.style.packets import read_packets
-from quartet.style.video import Source, Track, VideoPlan, open_source, source_name
+from quartet.style.video import Source, VideoPlan, open_source, source_name
 
 _QUICKTIME = "com.apple.quicktime."
+"""Prefix of the names of metadata that phones write."""
 
 _MAX_PACKETS = 20_000
-"""Packets read for a few of each track; further tracks are empty near the start."""
-
-
-@dataclass(frozen=True)
-class AssembledVideo:
-    """Summary of an assembled video.
-
-    Attributes:
-        container: Container format.
-        frames: Number of frames.
-        seconds: Duration, from the start of the first frame to the end of the last.
-        copied: Tracks copied from the source.
-        left_out: Tracks not copied, each with the reason.
-        rounded: Whether timestamps are rounded to milliseconds.
-    """
-
-    container: str
-    frames: int
-    seconds: float
-    copied: tuple[Track, ...]
-    left_out: tuple[Track, ...]
-    rounded: bool
+"""Packets read to find a few of each track; tracks without one are empty near the start."""
 
 
 def assemble(
@@ -57,7 +36,7 @@ def assemble(
     settings: Encoding,
     *,
     packets_per_track: int | None = None,
-) -> AssembledVideo:
+) -> None:
     """Join the segments, and copy the source's other streams, chapters and metadata.
 
     Nothing is encoded again. Frames keep the presentation timestamps of the source.
@@ -70,9 +49,6 @@ def assemble(
             caller chooses its suffix, which should be `plan.suffix`.
         settings: Settings that the segments were encoded with.
         packets_per_track: Packets to copy of each other track; None: all.
-
-    Returns:
-        A summary of the video.
 
     Raises:
         ValueError: A segment is missing, does not match the plan, or was encoded with other
@@ -96,8 +72,7 @@ def assemble(
         _copy_metadata(video, original.streams[plan.stream])
         copies = {
             track.index: _add_copy(output, original.streams[track.index])
-            for track in plan.tracks
-            if not track.left_out
+            for track in plan.copied_tracks
         }
         output.metadata.update(filter_metadata(original.metadata))
         output.set_chapters(_shift_chapters(original, plan))
@@ -113,14 +88,6 @@ def assemble(
             for packet in streams:
                 output.mux(packet)
                 bar.update(packet.stream is video)
-    return AssembledVideo(
-        container=plan.container,
-        frames=plan.frames,
-        seconds=plan.seconds,
-        copied=tuple(track for track in plan.tracks if not track.left_out),
-        left_out=tuple(track for track in plan.tracks if track.left_out),
-        rounded=plan.rounds_timestamps,
-    )
 
 
 def _muxer_options(
@@ -246,9 +213,9 @@ def _read_other_packets(
     """
     if not copies:
         return
-    latest: dict[int, int] = {}
-    starts: dict[int, int] = {}
-    last_counts = {track.index: track.packets for track in plan.tracks if track.kind == "audio"}
+    earliest: dict[int, int] = {}  # possible decode timestamp of the next packet
+    previous: dict[int, int] = {}  # presentation timestamp of the previous packet
+    audio_packets = {track.index: track.packets for track in plan.tracks if track.kind == "audio"}
     counts = dict.fromkeys(copies, 0)
     packets = read_packets(original, [original.streams[index] for index in copies])
     for packet in islice(packets, None if most is None else _MAX_PACKETS):
@@ -259,19 +226,18 @@ def _read_other_packets(
                 return
             continue
         shift = round(plan.origin * plan.tick / packet.time_base)
-        earliest = latest.get(index)
         decoded_at = packet.dts if packet.dts is not None else packet.pts
         if decoded_at is not None:
             decoded_at -= shift
-        if decoded_at is None or (earliest is not None and decoded_at < earliest):
+        if decoded_at is None or decoded_at < earliest.get(index, decoded_at):
             # Muxers need decode timestamps that increase; this one is missing or too early.
-            decoded_at = earliest or 0
+            decoded_at = earliest.get(index, 0)
         shown_at = packet.pts - shift if packet.pts is not None else decoded_at
         packet.dts, packet.pts = decoded_at, max(shown_at, decoded_at)
-        if counts[index] == last_counts.get(index) and not packet.duration:
+        if counts[index] == audio_packets.get(index) and not packet.duration:
             # MP4 would end before the last packet, and players would not play it.
-            packet.duration = packet.pts - starts.get(index, packet.pts - 1)
-        starts[index] = packet.pts
+            packet.duration = packet.pts - previous.get(index, packet.pts - 1)
+        previous[index] = packet.pts
         packet.stream = copies[index]
-        latest[index] = decoded_at + 1
+        earliest[index] = decoded_at + 1
         yield packet

@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from fractions import Fraction
 
-from av.container import InputContainer
-from tqdm import tqdm
-
-from quartet.style.containers import codec_name
-from quartet.style.packets import payload, read_packets
+from quartet.style.scan import SourceScan, scan_source
 from quartet.style.video import Source, VideoPlan, open_source, source_name
 
 _MILLISECOND = Fraction(1, 1000)
 
 _RATE_TOLERANCE = Fraction(1, 100)
 """Relative difference of frame rates; that of variable rates is measured over the video."""
-
-
-@dataclass(frozen=True)
-class _AudioContent:
-    """Packets of an audio stream; equal values mean equal audio."""
-
-    packets: int
-    digest: str
-    start: Fraction
-
-
-@dataclass(frozen=True)
-class _VideoContent:
-    """Timestamps and audio of a video, in seconds from its start.
-
-    Attributes:
-        shown_at: Presentation times of the frames, ascending.
-        end: End of the last frame.
-        audio: Audio streams.
-    """
-
-    shown_at: list[Fraction]
-    end: Fraction
-    audio: list[_AudioContent]
 
 
 def check_video(target: Source, plan: VideoPlan) -> None:
@@ -64,64 +34,33 @@ def check_video(target: Source, plan: VideoPlan) -> None:
                 f"{plan.width}×{plan.height} as in {plan.name}"
             )
         rate = video.average_rate
-        audio = sum(track.packets for track in plan.tracks if track.kind == "audio")
-        content = _read_content(container, plan.frames + audio)
-    _check_times(name, plan, content)
+        found = scan_source(container, name)
+    _check_times(name, plan, found)
     _check_rate(name, plan, rate)
-    _check_sounds(name, plan, content.audio)
+    _check_audio(name, plan, found)
 
 
-def _read_content(container: InputContainer, expected: int) -> _VideoContent:
-    video = container.streams.video[0]
-    codecs = {stream.index: codec_name(stream) for stream in container.streams.audio}
-    counts = dict.fromkeys(codecs, 0)
-    starts: dict[int, Fraction] = {}
-    digests = {index: hashlib.sha256() for index in codecs}
-    shown_at = []
-    end = Fraction(0)
-    packets = tqdm(
-        read_packets(container, [video, *container.streams.audio]),
-        total=expected,
-        desc="checking the output",
-        unit="packet",
-        disable=None,
-        delay=2,
-    )
-    for packet in packets:
-        index = packet.stream.index
-        time = (packet.pts or 0) * packet.time_base
-        if index == video.index:
-            shown_at.append(time)
-            end = max(end, time + (packet.duration or 0) * packet.time_base)
-        else:
-            counts[index] += 1
-            digests[index].update(payload(packet, codecs[index]))
-            starts[index] = min(time, starts.get(index, time))
-    audio = [
-        _AudioContent(counts[index], digests[index].hexdigest(), starts.get(index, Fraction(0)))
-        for index in codecs
-    ]
-    return _VideoContent(sorted(shown_at), end, audio)
-
-
-def _check_times(name: str, plan: VideoPlan, content: _VideoContent) -> None:
-    if len(content.shown_at) != plan.frames:
+def _check_times(name: str, plan: VideoPlan, found: SourceScan) -> None:
+    packet_times = found.packet_times
+    ticks = [time or 0 for time in packet_times.shown_at]
+    if len(ticks) != plan.frames:
         raise ValueError(
-            f"{name}: has {len(content.shown_at)} frames, expected {plan.frames} as in {plan.name}"
+            f"{name}: has {len(ticks)} frames, expected {plan.frames} as in {plan.name}"
         )
     # Matroska, used where no other container supports the audio, counts in milliseconds.
     tolerance = _MILLISECOND / 2 if plan.rounds_timestamps else 0
-    for index, found in enumerate(content.shown_at):
-        expected = (plan.timestamps[index] - plan.origin) * plan.tick
-        if abs(found - expected) > tolerance:
+    for index, (time, timestamp) in enumerate(zip(sorted(ticks), plan.timestamps, strict=True)):
+        shown_at, expected = time * found.tick, (timestamp - plan.origin) * plan.tick
+        if abs(shown_at - expected) > tolerance:
             raise ValueError(
-                f"{name}: frame {index} is shown at {float(found):.6f} s, "
+                f"{name}: frame {index} is shown at {float(shown_at):.6f} s, "
                 f"expected {float(expected):.6f} s as in {plan.name}"
             )
-    end = (plan.end - plan.origin) * plan.tick
-    if abs(content.end - end) > 1 / plan.rate:
+    end = max(map(sum, zip(ticks, packet_times.durations, strict=True))) * found.tick
+    expected_end = (plan.end - plan.origin) * plan.tick
+    if abs(end - expected_end) > 1 / plan.rate:
         raise ValueError(
-            f"{name}: ends at {float(content.end):.3f} s, expected {float(end):.3f} s as in "
+            f"{name}: ends at {float(end):.3f} s, expected {float(expected_end):.3f} s as in "
             f"{plan.name}"
         )
 
@@ -140,19 +79,23 @@ def _check_rate(name: str, plan: VideoPlan, rate: Fraction | None) -> None:
         )
 
 
-def _check_sounds(name: str, plan: VideoPlan, audio: list[_AudioContent]) -> None:
-    expected = [track for track in plan.tracks if track.kind == "audio" and not track.left_out]
-    if len(audio) != len(expected):
-        raise ValueError(f"{name}: has {len(audio)} audio tracks, expected {len(expected)}")
-    for track, found in zip(expected, audio, strict=True):
-        if found.digest != track.digest:  # MP4 divides uncompressed audio into other packets.
+def _check_audio(name: str, plan: VideoPlan, found: SourceScan) -> None:
+    """Check that all packets of the copied audio tracks are there, and start when they should."""
+    tracks = [track for track in found.tracks if track.kind == "audio"]
+    originals = [track for track in plan.copied_tracks if track.kind == "audio"]
+    if len(tracks) != len(originals):
+        raise ValueError(f"{name}: has {len(tracks)} audio tracks, expected {len(originals)}")
+    for original, track in zip(originals, tracks, strict=True):
+        if track.digest != original.digest:  # MP4 divides uncompressed audio into other packets.
             raise ValueError(
-                f"{name}: audio track {track.index} ({found.packets} packets) differs from that of "
-                f"{plan.name} ({track.packets} packets); plan the video again if it has changed"
+                f"{name}: audio track {original.index} ({track.packets} packets) differs from that "
+                f"of {plan.name} ({original.packets} packets); plan the video again if it has "
+                "changed"
             )
-        start = Fraction(*track.start) - plan.origin * plan.tick
-        if track.packets and abs(found.start - start) > _MILLISECOND:
+        start = Fraction(*track.start)
+        expected = Fraction(*original.start) - plan.origin * plan.tick
+        if original.packets and abs(start - expected) > _MILLISECOND:
             raise ValueError(
-                f"{name}: audio track {track.index} starts at {float(found.start):.4f} s, "
-                f"expected {float(start):.4f} s as in {plan.name}"
+                f"{name}: audio track {original.index} starts at {float(start):.4f} s, "
+                f"expected {float(expected):.4f} s as in {plan.name}"
             )

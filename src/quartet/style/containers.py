@@ -1,10 +1,10 @@
-"""Choose the container of the output, and the streams of the source that it stores."""
+"""Choose the container of the output, and find what of the source it stores and what is lost."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -25,6 +25,31 @@ OTHER_PROGRAM = "it belongs to another program"
 _HEIF_BRANDS = ("mif1", "mif2", "msf1", "avif", "avis", "heic", "heix", "hevc", "hevx")
 
 
+_SIDE_DATA = {
+    "SPHERICAL": "360° view",
+    "STEREO3D": "arrangement of two views (stereo)",
+    "A53_CC": "closed captions",
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DOVI_METADATA": "Dolby Vision",
+    "DOVI_RPU_BUFFER": "Dolby Vision",
+    "MASTERING_DISPLAY_METADATA": "HDR mastering data",
+    "CONTENT_LIGHT_LEVEL": "HDR mastering data",
+}
+"""Side data of frames that PyAV cannot write, by FFmpeg's name."""
+
+_FILE_METADATA = {
+    "encoder",
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "duration",
+    "rotate",
+    "software",
+    "vendor_id",
+}
+"""Metadata of the source file itself, not copied; nor are Matroska's statistics."""
+
+
 def choose_container(
     source: InputContainer,
     name: str,
@@ -37,9 +62,8 @@ def choose_container(
 
     MP4 and QuickTime sources keep their container if it supports all audio. Otherwise the
     criteria are, in this order: all audio, the arrangement of two views, exact timestamps, number
-    of other tracks; then MP4
-    before Matroska before QuickTime. Audio that none of these supports, such as Windows Media,
-    goes into NUT, FFmpeg's own container, which fewer players read.
+    of other tracks; then MP4 before Matroska before QuickTime. Audio that none of these supports,
+    such as Windows Media, goes into NUT, FFmpeg's own container, which fewer players read.
 
     Args:
         source: Open source.
@@ -185,3 +209,30 @@ def _exclusion_reason(
 def _supported_codecs(container: Container) -> frozenset[str]:
     with av.open(io.BytesIO(), "w", format=container) as empty:
         return frozenset(empty.supported_codecs)
+
+
+def find_lost_side_data(
+    kinds: Iterable[str], container: Container, stereo: bool
+) -> tuple[str, ...]:
+    """Return what frames of the source have and those of the output do not.
+
+    Args:
+        kinds: Kinds of side data of the source's frames, by FFmpeg's name.
+        container: Container of the output.
+        stereo: Whether the source's container states the arrangement of two views; Matroska
+            keeps it.
+    """
+    kept = {"STEREO3D"} if stereo and container == "matroska" else set()
+    return tuple(
+        sorted({_SIDE_DATA[kind] for kind in kinds if kind in _SIDE_DATA and kind not in kept})
+    )
+
+
+def filter_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata to copy: not that of the file itself."""
+    return {
+        name: value
+        for name, value in metadata.items()
+        if name.lower() not in _FILE_METADATA
+        and not name.startswith(("DURATION", "BPS", "NUMBER_OF_", "_STATISTICS_"))
+    }

@@ -11,21 +11,21 @@ import av
 import numpy as np
 from av import VideoFrame
 
+from quartet.style.conversion import FrameConverter
 from quartet.style.ordering import decode_with_packet_index
 from quartet.style.packets import decode_packet, read_packets, select_video_stream
-from quartet.style.pictures import FrameConverter
 from quartet.style.video import Picture, Source, VideoPlan, open_source
 
 _IndexedFrames = Iterator[tuple[int, VideoFrame]]
 
 _CHECKED_FRAMES = 128
-"""Frames at the start in which key frames are tried."""
+"""Seeking is checked at key frames among so many frames at the start."""
 _CHECKED_KEYS = 8
-"""About as many of them are tried."""
+"""Approximate number of key frames checked."""
 _FAR_FRAMES = 300
-"""The same if there is none among those: the longest usual distance of key frames."""
+"""If there is none, the first key frame among so many is checked: their longest usual distance."""
 _COMPARED = 4
-"""Frames compared from each of these key frames."""
+"""Frames compared from each checked key frame on."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,6 @@ class Frame:
 
     Attributes:
         index: Index of the frame, from 0.
-        pts: Presentation timestamp, ticks of the source.
         rgb: Picture as displayed, shape (h, w, 3), uint8.
         repeated: Whether decoding failed, so that the picture repeats the previous frame, as
             players do; at the very start, the next frame.
@@ -42,7 +41,6 @@ class Frame:
     """
 
     index: int
-    pts: int
     rgb: Picture
     repeated: bool = False
     damaged: bool = False
@@ -64,29 +62,23 @@ def decode_frames(
         threads: Threads of the decoder.
 
     Raises:
-        ValueError: The plan has no such frames, or none of them can be decoded.
+        ValueError: None of the frames can be decoded.
         OSError: The source cannot be read.
     """
-    if not 0 <= first <= last <= plan.frames:
-        raise ValueError(
-            f"{plan.name}: frames {first} to {last - 1} do not exist; it has 0 to {plan.frames - 1}"
-        )
-    if first == last:
-        return
     convert = FrameConverter(plan, threads)
     next_index = first
     previous: VideoFrame | None = None
     for index, frame in _decode_around(source, plan, first, threads):
         for missing in range(next_index, min(index, last)):
             picture = convert.to_picture(frame if previous is None else previous)
-            yield Frame(missing, plan.timestamps[missing], picture, repeated=True)
+            yield Frame(missing, picture, repeated=True)
         if index >= last:
             return
         previous = frame
         if index < next_index:
             continue
         picture = convert.to_picture(frame)
-        yield Frame(index, plan.timestamps[index], picture, damaged=frame.is_corrupt)
+        yield Frame(index, picture, damaged=frame.is_corrupt)
         next_index = index + 1
         if next_index == last:
             return
@@ -97,11 +89,10 @@ def decode_frames(
     if previous is None:
         raise ValueError(
             f"{plan.name}: no frame from {first} on can be decoded; export the video again, or cut "
-            "it before frame "
-            f"{first}"
+            f"it before frame {first}"
         )
     for missing in range(next_index, last):
-        yield Frame(missing, plan.timestamps[missing], convert.to_picture(previous), repeated=True)
+        yield Frame(missing, convert.to_picture(previous), repeated=True)
 
 
 def seeks_exactly(source: Source, plan: VideoPlan) -> bool:

@@ -8,9 +8,9 @@ from fractions import Fraction
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
+from quartet.style.conversion import FULL, LIMITED, FrameConverter
 from quartet.style.encoding_settings import Encoding
 from quartet.style.files import Target, open_output
-from quartet.style.pictures import FrameConverter
 from quartet.style.video import Picture, VideoPlan
 
 
@@ -105,7 +105,7 @@ def _add_encoder(
     context.sample_aspect_ratio = Fraction(*plan.sample_aspect)
     colours = plan.colours
     context.colorspace = colours.matrix_tag
-    context.color_range = 2 if colours.full_range else 1
+    context.color_range = FULL if colours.full_range else LIMITED
     context.color_primaries = colours.primaries
     context.color_trc = colours.transfer
     return stream

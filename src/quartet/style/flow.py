@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
-from queue import Empty, Full, Queue
-from threading import Event, Thread
 from typing import Any, NamedTuple, TypeVar
 
 from quartet.style.decode import decode_frames
@@ -50,10 +50,6 @@ class StylizingStatistics:
     encode_seconds: float = 0.0
     seconds: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all values by name."""
-        return asdict(self)
-
 
 class _FrameLabel(NamedTuple):
     """Label that goes through the network with a picture.
@@ -79,7 +75,7 @@ def stylize_segments(
     *,
     smoothing: float = 0.0,
     decoder_threads: int = 1,
-    on_frames: Callable[[int], object] = lambda frames: None,
+    on_frame: Callable[[], object] = lambda: None,
 ) -> StylizingStatistics:
     """Stylize some segments of a video.
 
@@ -97,7 +93,7 @@ def stylize_segments(
         smoothing: Weight of the previous frame; each segment also decodes as many frames
             before its first as make the transition between segments invisible.
         decoder_threads: Threads of the decoder.
-        on_frames: Called after each frame with the number of frames finished, 1.
+        on_frame: Called after each finished frame.
 
     Returns:
         Counts and times.
@@ -113,7 +109,7 @@ def stylize_segments(
         stylizing = _Stopwatch(stylizer.stream(decoded))
         for first in firsts:
             start, last = _decoded_range(plan, first, smoothing)
-            frames = _smooth_frames(islice(stylizing, last - start), smoothing, on_frames)
+            frames = _smooth_frames(islice(stylizing, last - start), smoothing, on_frame)
             target = io.BytesIO()
             encode_segment(target, plan, first, frames, encoding)
             save_segment(first, target.getvalue())
@@ -152,7 +148,7 @@ def _decode(
 def _smooth_frames(
     frames: Iterable[tuple[_FrameLabel, Picture]],
     smoothing: float,
-    on_frames: Callable[[int], object],
+    on_frame: Callable[[], object],
 ) -> Iterator[tuple[int, Picture]]:
     """Smooth the stylized frames of one segment, and drop those before its first."""
     smoother = Smoother(smoothing)
@@ -160,7 +156,7 @@ def _smooth_frames(
         picture = stylized if source_picture is None else smoother.smooth(source_picture, stylized)
         if index >= segment:
             yield index, picture
-            on_frames(1)
+            on_frame()
 
 
 class _Stopwatch:
@@ -184,41 +180,15 @@ class _Stopwatch:
 @contextmanager
 def _prefetch(items: Iterator[Item], count: int) -> Generator[Iterator[Item]]:
     """Provide an iterator whose items a thread computes up to `count` ahead."""
-    queue: Queue[tuple[Item | None, BaseException | None]] = Queue(count)
-    stopped = Event()
-
-    def put(item: Item | None, error: BaseException | None) -> bool:
-        while not stopped.is_set():
-            with suppress(Full):
-                queue.put((item, error), timeout=0.1)
-                return True
-        return False
-
-    def produce() -> None:
-        try:
-            for item in items:
-                if not put(item, None):
-                    return
-        except BaseException as error:
-            put(None, error)
-        else:
-            put(None, StopIteration())
+    pool = ThreadPoolExecutor(1, thread_name_prefix="decoding")
 
     def receive() -> Iterator[Item]:
-        while True:
-            item, error = queue.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield item  # type: ignore[misc]  # without an error there is an item
+        pending = deque(pool.submit(next, items, None) for _ in range(count))
+        while (item := pending.popleft().result()) is not None:
+            pending.append(pool.submit(next, items, None))
+            yield item
 
-    thread = Thread(target=produce, name="decoding", daemon=True)
-    thread.start()
     try:
         yield receive()
     finally:
-        stopped.set()
-        with suppress(Empty):
-            queue.get_nowait()
-        thread.join()
+        pool.shutdown(cancel_futures=True)

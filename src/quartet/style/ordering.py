@@ -10,11 +10,12 @@ from itertools import chain, islice, pairwise
 from av import VideoFrame
 from tqdm import tqdm
 
+from quartet.style.conversion import has_transparency, read_side_data
 from quartet.style.packets import decode_packet, read_packets, select_video_stream, try_decode
-from quartet.style.pictures import has_transparency, read_side_data
 from quartet.style.video import Source, open_source
 
 _FIRST_PACKETS = 32
+"""Packets that are decoded to compare the order of frames; more until there is a frame."""
 
 _MIN_DECODED_SHARE = 0.75
 """Share of the packets that must give a frame; of field-coded pictures, half do."""

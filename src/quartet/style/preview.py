@@ -21,8 +21,10 @@ _PREVIEW_RATE = 12
 _PREVIEW_SIZE = (640, 360)
 """Width and height of both pictures together, pixels."""
 _PREVIEW_GAP = 4
+"""White columns between them, pixels."""
 _PREVIEW_BYTES = 1_500_000
 _PREVIEW_QUALITIES = (80, 65, 50, 35, 20)
+"""Quality settings of WebP, tried until the file is small enough."""
 
 
 def render_preview(source: Source, stylized: Source, plan: VideoPlan) -> bytes:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
-from quartet.style.containers import choose_container
+from quartet.style.containers import choose_container, find_lost_side_data
+from quartet.style.conversion import detect_colours, detect_orientation
 from quartet.style.decode import seeks_exactly
-from quartet.style.losses import find_lost_side_data
 from quartet.style.ordering import (
     FirstFrames,
     FrameOrder,
@@ -18,14 +18,13 @@ from quartet.style.ordering import (
     read_first_frames,
     sort_packets,
 )
-from quartet.style.pictures import detect_colours, detect_orientation
-from quartet.style.reading import SourceScan, scan_source
+from quartet.style.scan import SourceScan, scan_source
 from quartet.style.video import Source, VideoPlan, open_source, source_name
 
-_MAX_FRAME_RATE = 1000
-
 _HIGH_FRAME_RATE = 240
-"""Rates above are compared with the frames: some programs state the rate of the ticks."""
+_MAX_FRAME_RATE = 1000
+"""Highest plausible rates that a container states, frames per second; the second applies if the
+frames come at more than half of the first. Some programs state the rate of the ticks."""
 
 
 def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = False) -> VideoPlan:
@@ -49,15 +48,17 @@ def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = 
             timestamps jump back, or no container supports its audio.
         OSError: The source cannot be read.
     """
-    if segment_frames < 1:
-        raise ValueError(f"segment_frames must be at least 1, not {segment_frames}")
     name = source_name(source)
     with open_source(source) as container:
         scan = scan_source(container, name)
     order, first_frames = _find_order(source, name, scan)
     end = _end_of_last_frame(scan, order)
     if scan.missing and not accept_truncated:
-        raise _truncation_error(name, len(order.timestamps) - 1, float(scan.missing))
+        raise ValueError(
+            f"{name}: truncated: ends after frame {len(order.timestamps) - 1}, "
+            f"{float(scan.missing):.2f} s before the end its header declares; copy it again, or "
+            "set accept_truncated to use the existing part"
+        )
     tick = scan.tick
     start = round(scan.start / tick) if scan.any_start else 0
     milliseconds = all(((time - start) * tick * 1000).denominator == 1 for time in order.timestamps)
@@ -90,7 +91,6 @@ def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = 
         keys=keys,
         packets=order.packets or (sort_packets(scan.packet_times) if scan.seeks_by_search else ()),
         tracks=tracks,
-        missing_seconds=float(scan.missing),
         lost=(
             *find_lost_side_data(first_frames.side_data, target, scan.stereo),
             *(("transparency, which becomes white",) if first_frames.transparent else ()),
@@ -102,13 +102,6 @@ def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = 
     if seeks_exactly(source, plan):
         return plan
     return replace(plan, keys=(), segments=split_segments(plan.frames, (), segment_frames))
-
-
-def _truncation_error(name: str, last: int, missing: float) -> ValueError:
-    return ValueError(
-        f"{name}: truncated: ends after frame {last}, {missing:.2f} s before the end its header "
-        "declares; copy it again, or set accept_truncated to use the existing part"
-    )
 
 
 def split_segments(

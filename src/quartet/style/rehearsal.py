@@ -11,14 +11,14 @@ import numpy as np
 from av.container import InputContainer
 
 from quartet.style.assemble import assemble
-from quartet.style.containers import codec_name
+from quartet.style.containers import codec_name, filter_metadata
 from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
-from quartet.style.losses import find_lost_metadata
 from quartet.style.packets import payload, read_packets
 from quartet.style.video import Source, VideoPlan, open_source
 
 _PACKETS_PER_TRACK = 3
+"""Packets of each track, other than the video, that are written."""
 
 
 def rehearse_assembly(
@@ -53,14 +53,21 @@ def rehearse_assembly(
 
 
 def _find_lost_metadata(source: Source, plan: VideoPlan, target: Path) -> tuple[str, ...]:
-    """Return the metadata of file and video that the target does not contain."""
+    """Return the names of metadata of file and video that the target does not contain."""
     with open_source(source) as original, open_source(target) as output:
         # Some containers keep metadata of the file with the video; MP4 the timecode with any track.
         kept = {*output.metadata, *output.streams.video[0].metadata}
         kept |= {"timecode" for each in output.streams if "timecode" in each.metadata}
-        return (
-            *find_lost_metadata(original.metadata, kept, "metadata"),
-            *find_lost_metadata(original.streams[plan.stream].metadata, kept, "video metadata"),
+        kept = {name.lower() for name in kept}
+        video = original.streams[plan.stream]
+        return tuple(
+            f"{kind} '{name}'"
+            for kind, metadata in (
+                ("metadata", original.metadata),
+                ("video metadata", video.metadata),
+            )
+            for name in sorted(filter_metadata(metadata))
+            if name.lower() not in kept
         )
 
 
@@ -121,7 +128,7 @@ def _compare_audio(source: Source, target: Path, plan: VideoPlan) -> str:
 
     Containers divide audio into other packets, and some change their content.
     """
-    copied = [track for track in plan.tracks if track.kind == "audio" and not track.left_out]
+    copied = [track for track in plan.copied_tracks if track.kind == "audio"]
     with open_source(target) as output:
         found = [_read_audio(output, stream.index) for stream in output.streams.audio]
     for track, content in zip(copied, found, strict=True):

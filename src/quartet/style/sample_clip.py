@@ -18,8 +18,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
+from quartet.style.conversion import BT709, LIMITED
 from quartet.style.files import open_output
-from quartet.style.pictures import BT709, LIMITED
 from quartet.style.video import Picture
 
 Box = tuple[float, float, float, float]
@@ -70,8 +70,11 @@ _METADATA = {
 _MELODY = (0, 4, 7, 12, 11, 7, 4, 7, 9, 5, 9, 12, 7, 4, 2, 0)
 """Semitones above the keynote, one note per quarter second."""
 _NOTE = SOUND_RATE // 4
+"""Samples of a quarter second."""
 _KEYNOTE = 261.63
+"""Middle C, hertz."""
 _OVERTONES = (1.0, 0.42, 0.2, 0.09)
+"""Amplitudes of the fundamental and the overtones of a note, relative to `_LOUDNESS`."""
 _LOUDNESS = 0.22
 _FADE = 0.28
 """Seconds in which a note decays to 1/e."""

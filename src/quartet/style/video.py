@@ -127,7 +127,6 @@ class VideoPlan:
         packets: Packet index of each frame, if timestamps do not determine the order of
             frames; else empty.
         tracks: Other streams.
-        missing_seconds: Declared duration beyond the actual end; 0 for a complete file.
         lost: What else of the source the output does not contain, in words.
     """
 
@@ -149,7 +148,6 @@ class VideoPlan:
     keys: tuple[int, ...]
     packets: tuple[int, ...]
     tracks: tuple[Track, ...]
-    missing_seconds: float = 0.0
     lost: tuple[str, ...] = ()
 
     @property
@@ -171,6 +169,11 @@ class VideoPlan:
     def seconds(self) -> float:
         """Duration from the start of the first frame to the end of the last."""
         return float((self.end - self.timestamps[0]) * self.tick)
+
+    @property
+    def copied_tracks(self) -> list[Track]:
+        """Other streams that the output contains."""
+        return [track for track in self.tracks if not track.left_out]
 
     @property
     def suffix(self) -> str:

@@ -18,25 +18,22 @@ from style.videos import (
     KEYS,
     QUICK,
     encode_segments,
-    picture,
+    make_subtitle,
+    pictures,
     read_packets,
     read_times,
+    remux,
     write_video,
 )
-
-
-def make_frames(first, last):
-    return [(number, picture(number)) for number in range(first, last)]
 
 
 def assemble_video(source, folder, **settings):
     plan = plan_video(source, 8)
     target = folder / f"out{plan.suffix}"
-    facts = assemble(
-        source, encode_segments(plan, folder), plan, target, QUICK.model_copy(update=settings)
-    )
+    settings = QUICK.model_copy(update=settings)
+    assemble(source, encode_segments(plan, folder), plan, target, settings)
     check_video(target, plan)
-    return plan, target, facts
+    return plan, target
 
 
 def write_rich(path, *, sounds, subtitle, cover=None, attachment=False):
@@ -80,12 +77,8 @@ def write_rich(path, *, sounds, subtitle, cover=None, attachment=False):
             target.mux(picture_of.encode(av.VideoFrame(32, 32, "yuvj420p")))
             target.mux(picture_of.encode(None))
         for number, text in enumerate((b"Hello", b"Good bye")):
-            packet = av.Packet(
-                len(text).to_bytes(2, "big") + text if subtitle == "mov_text" else text
-            )
-            packet.pts = packet.dts = 100 + 400 * number
-            packet.duration, packet.time_base, packet.stream = 300, tick, words
-            target.mux(packet)
+            head = len(text).to_bytes(2, "big") if subtitle == "mov_text" else b""
+            target.mux(make_subtitle(words, head + text, 100 + 400 * number, 300))
         for packet in source.demux():
             if packet.size:
                 packet.stream = copies[packet.stream.index]
@@ -103,8 +96,8 @@ def write_rich(path, *, sounds, subtitle, cover=None, attachment=False):
 )
 def test_tracks_and_titles_are_copied(name, sounds, subtitle, tmp_path):
     source = write_rich(tmp_path / name, sounds=sounds, subtitle=subtitle)
-    _, target, facts = assemble_video(source, tmp_path)
-    assert [track.kind for track in facts.copied] == ["audio", "audio", "subtitle"]
+    plan, target = assemble_video(source, tmp_path)
+    assert [track.kind for track in plan.copied_tracks] == ["audio", "audio", "subtitle"]
     assert target.suffix == source.suffix
     for track in (0, 1):
         before, after = (read_packets(path, "audio", track) for path in (source, target))
@@ -135,8 +128,8 @@ def test_tracks_and_titles_are_copied(name, sounds, subtitle, tmp_path):
 
 def test_cover_is_copied(tmp_path):
     source = write_rich(tmp_path / "rich.mp4", sounds=["aac"], subtitle="mov_text", cover=True)
-    _, target, facts = assemble_video(source, tmp_path)
-    assert [track.kind for track in facts.copied] == ["audio", "subtitle", "video"]
+    plan, target = assemble_video(source, tmp_path)
+    assert [track.kind for track in plan.copied_tracks] == ["audio", "subtitle", "video"]
     with av.open(str(target)) as container:
         covers = [
             stream
@@ -149,8 +142,8 @@ def test_cover_is_copied(tmp_path):
 
 def test_fonts_are_copied(tmp_path):
     source = write_rich(tmp_path / "rich.mkv", sounds=["aac"], subtitle="ass", attachment=True)
-    _, target, facts = assemble_video(source, tmp_path)
-    assert [track.kind for track in facts.copied] == ["audio", "subtitle", "attachment"]
+    plan, target = assemble_video(source, tmp_path)
+    assert [track.kind for track in plan.copied_tracks] == ["audio", "subtitle", "attachment"]
     with av.open(str(target)) as container:
         (font,) = container.streams.attachments
         assert (font.name, font.data) == ("font.ttf", b"glyphs")
@@ -159,28 +152,22 @@ def test_fonts_are_copied(tmp_path):
 def write_with_track(path, codec, content):
     """Write a transport stream with another track of one packet."""
     plain = write_video(path.with_name("plain.ts"), options=KEYS, sounds=["aac"], rate=30)
-    with av.open(str(plain)) as before, av.open(str(path), "w") as after:
-        copies = [after.add_stream_from_template(stream, opaque=True) for stream in before.streams]
-        further = after.add_mux_stream(codec, rate=48_000)
-        after.start_encoding()
-        for packet in before.demux():
-            if packet.size:
-                packet.stream = copies[packet.stream.index]
-                after.mux(packet)
+
+    def add_track(output, _):
         packet = av.Packet(content)
         packet.pts = packet.dts = 10_000
-        packet.time_base, packet.stream = Fraction(1, 90_000), further
-        after.mux(packet)
-    return path
+        packet.time_base = Fraction(1, 90_000)
+        packet.stream = output.add_mux_stream(codec, rate=48_000)
+        return [packet]
+
+    return remux(plain, path, add_track)
 
 
 def test_unsupported_tracks_are_reported(tmp_path):
     blank = bytes([0x0F, 0x10, 0, 1, 0, 2, 1, 0])
-    plan, _, facts = assemble_video(
-        write_with_track(tmp_path / "video.ts", "dvbsub", blank), tmp_path
-    )
+    plan, _ = assemble_video(write_with_track(tmp_path / "video.ts", "dvbsub", blank), tmp_path)
     assert plan.container == "mp4", "Matroska would round the times"
-    assert [(track.kind, track.left_out) for track in facts.left_out] == [
+    assert [(track.kind, track.left_out) for track in plan.tracks if track.left_out] == [
         ("subtitle", "mp4 does not support dvb_subtitle")
     ]
 
@@ -196,35 +183,35 @@ def test_matroska_rounds_timestamps_to_milliseconds(tmp_path):
     source = write_video(
         tmp_path / "video.nut", options=KEYS, rate=rate, time_base=1 / rate, sounds=["vorbis"]
     )
-    plan, target, facts = assemble_video(source, tmp_path)
-    assert (plan.container, plan.rounds_timestamps, facts.rounded) == ("matroska", True, True)
+    plan, target = assemble_video(source, tmp_path)
+    assert (plan.container, plan.rounds_timestamps) == ("matroska", True)
     pairs = zip(read_times(target), read_times(source), strict=True)
     assert max(abs(after - before) for after, before in pairs) == Fraction(1, 2000)
 
 
 def test_nut_is_the_last_resort(tmp_path):
     source = write_video(tmp_path / "video.wmv", codec="wmv2", container="asf", sounds=["wmav2"])
-    plan, target, facts = assemble_video(source, tmp_path)
-    assert (plan.container, target.suffix, facts.rounded) == ("nut", ".nut", False)
+    plan, target = assemble_video(source, tmp_path)
+    assert (plan.container, target.suffix) == ("nut", ".nut")
+    assert not plan.rounds_timestamps
 
 
 def test_empty_tracks_are_left_out(tmp_path):
     plain = write_video(tmp_path / "plain.mkv", options=KEYS)
-    source = tmp_path / "silent.mkv"
-    with av.open(str(plain)) as before, av.open(str(source), "w") as after:
-        copy = after.add_stream_from_template(before.streams.video[0], opaque=True)
-        after.add_stream("pcm_s16le", rate=48_000)
-        for packet in before.demux():
-            if packet.size:
-                packet.stream = copy
-                after.mux(packet)
-    _, _, facts = assemble_video(source, tmp_path)
-    assert [(track.kind, track.left_out) for track in facts.left_out] == [("audio", "it is empty")]
+
+    def add_empty_track(output, _):
+        output.add_stream("pcm_s16le", rate=48_000)
+
+    source = remux(plain, tmp_path / "silent.mkv", add_empty_track)
+    plan, _ = assemble_video(source, tmp_path)
+    assert [(track.kind, track.left_out) for track in plan.tracks if track.left_out] == [
+        ("audio", "it is empty")
+    ]
 
 
 def test_sample_aspect_ratio_is_kept(tmp_path):
     source = write_video(tmp_path / "video.mkv", options=KEYS, sample_aspect_ratio=Fraction(4, 3))
-    _, target, _ = assemble_video(source, tmp_path)
+    _, target = assemble_video(source, tmp_path)
     with av.open(str(target)) as container:
         assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
@@ -234,21 +221,21 @@ def test_long_first_frame_causes_no_delay(tmp_path):
     source = write_video(
         tmp_path / "video.mp4", time_base=Fraction(1, 90_000), timestamps=times, options=KEYS
     )
-    _, target, _ = assemble_video(source, tmp_path)
+    _, target = assemble_video(source, tmp_path)
     assert read_packets(target)[0].dts * read_packets(target)[0].time_base > -2
 
 
 @pytest.mark.parametrize("fast_start", [True, False])
 def test_fast_start_puts_the_index_first(fast_start, tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"])
-    _, target, _ = assemble_video(source, tmp_path, fast_start=fast_start)
+    _, target = assemble_video(source, tmp_path, fast_start=fast_start)
     content = target.read_bytes()
     assert (content.index(b"moov") < content.index(b"mdat")) == fast_start
 
 
 def test_every_key_frame_is_seekable(tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"])
-    _, target, _ = assemble_video(source, tmp_path)
+    _, target = assemble_video(source, tmp_path)
     assert plan_video(target, 8).keys == (0, 8, 16)
     decoding = [packet.dts for packet in read_packets(target)]
     assert all(earlier < later for earlier, later in pairwise(decoding))
@@ -280,11 +267,11 @@ def test_wrong_segments_raise(names, message, video, tmp_path):
     plan = plan_video(video, 8)
     encode_segments(plan, tmp_path)
     short = replace(plan, segments=((16, 20),))
-    encode_segment(tmp_path / "short", short, 16, make_frames(16, 20), QUICK)
+    encode_segment(tmp_path / "short", short, 16, pictures(16, 20), QUICK)
     other = replace(plan, fingerprint="other")
-    encode_segment(tmp_path / "other", other, 8, make_frames(8, 16), QUICK)
+    encode_segment(tmp_path / "other", other, 8, pictures(8, 16), QUICK)
     coarse = Encoding(preset="veryslow")
-    encode_segment(tmp_path / "coarse", plan, 8, make_frames(8, 16), coarse)
+    encode_segment(tmp_path / "coarse", plan, 8, pictures(8, 16), coarse)
     (tmp_path / "noise").write_bytes(b"noise" * 100)
     target = tmp_path / "out.mp4"
     target.write_text("from before")
@@ -313,7 +300,7 @@ def test_full_disk_keeps_the_previous_file(video, tmp_path):
 
 
 def test_check_reports_differences(video, tmp_path):
-    plan, target, _ = assemble_video(video, tmp_path)
+    plan, target = assemble_video(video, tmp_path)
     later = replace(plan, timestamps=(*plan.timestamps[:-1], plan.timestamps[-1] + 1))
     fewer = replace(plan, timestamps=plan.timestamps[:-1])
     sound = replace(plan, tracks=(replace(plan.tracks[0], digest="0"),))

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from quartet.style.assemble import assemble
+from quartet.style.conversion import detect_colours
 from quartet.style.decode import decode_frames
 from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
-from quartet.style.pictures import detect_colours
 from quartet.style.probe import plan_video
 from style.videos import write_video
 

@@ -193,7 +193,6 @@ def test_truncated_video_raises_or_is_accepted(name, tmp_path):
         plan_video(source, 8)
     plan = plan_video(source, 8, accept_truncated=True)
     assert 0 < plan.frames < 45
-    assert plan.missing_seconds + plan.seconds == pytest.approx(2, abs=0.1)
 
 
 def test_one_missing_frame_is_detected_with_the_index_first(tmp_path):
@@ -214,9 +213,7 @@ def test_transport_stream_has_no_declared_duration(tmp_path):
     source = write_video(tmp_path / "video.ts", 50, options=KEYS)
     content = source.read_bytes()
     source.write_bytes(content[: int(len(content) * 0.6)])
-    plan = plan_video(source, 8)
-    assert 20 < plan.frames < 50
-    assert plan.missing_seconds == 0
+    assert 20 < plan_video(source, 8).frames < 50
 
 
 def test_concatenated_recordings_raise(tmp_path):
@@ -224,11 +221,6 @@ def test_concatenated_recordings_raise(tmp_path):
     source.write_bytes(2 * source.read_bytes())
     with pytest.raises(ValueError, match=r"video\.ts: timestamps of stream 0 jump from .* back"):
         plan_video(source, 8)
-
-
-def test_segments_have_at_least_one_frame(tmp_path):
-    with pytest.raises(ValueError, match="segment_frames must be at least 1, not 0"):
-        plan_video(tmp_path / "video.mp4", 0)
 
 
 @pytest.mark.parametrize(

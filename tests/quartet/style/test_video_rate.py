@@ -33,13 +33,10 @@ def reassemble(source, folder):
     ],
 )
 def test_output_states_the_frame_rate_of_its_source(name, options, rate, tmp_path):
-    source = write_video(tmp_path / name, rate=rate, **KEYED, **options)
+    source = write_video(tmp_path / name, rate=rate, options=KEYS, **options)
     _, target = reassemble(source, tmp_path)
     with av.open(str(target)) as container:
         assert float(container.streams.video[0].average_rate) == pytest.approx(rate, rel=0.02)
-
-
-KEYED = {"options": KEYS}
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".mp4"])
@@ -54,7 +51,7 @@ def test_timecode_is_kept(rate, timecode, suffix, tmp_path):
         time_base=1 / Fraction(rate),
         metadata={"timecode": timecode},
         sounds=["aac"],
-        **KEYED,
+        options=KEYS,
     )
     _, target = reassemble(source, tmp_path)
     with av.open(str(target)) as container:
@@ -69,7 +66,7 @@ def test_other_frame_rate_is_reported(tmp_path):
         time_base=Fraction(1, 1000),
         timestamps=times,
         sounds=["vorbis"],
-        **KEYED,
+        options=KEYS,
     )
     plan, target = reassemble(source, tmp_path)
     check_video(target, plan)
@@ -79,7 +76,7 @@ def test_other_frame_rate_is_reported(tmp_path):
 
 def test_rate_of_the_ticks_is_not_the_frame_rate(tmp_path):
     """Some programs state 1000 frames per second for any Matroska file."""
-    source = write_video(tmp_path / "video.mkv", **KEYED)
+    source = write_video(tmp_path / "video.mkv", options=KEYS)
     content = source.read_bytes()
     duration = (40_000_000).to_bytes(4, "big")  # DefaultDuration, nanoseconds
     place = content.index(b"\x23\xe3\x83")

@@ -1,17 +1,28 @@
-"""What cannot be written fails before frames are stylized; what is lost is named."""
+"""Videos of any make are stylized completely, or refused before work begins; losses are named."""
 
 import re
 from dataclasses import replace
 from fractions import Fraction
 
 import av
+import numpy as np
 import pytest
 
 from quartet.style import rehearsal
+from quartet.style.decode import decode_frames
 from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
 from quartet.style.rehearsal import rehearse_assembly
-from style.videos import KEYS, QUICK, SIZE, write_output, write_video
+from style.videos import (
+    KEYS,
+    QUICK,
+    SIZE,
+    make_subtitle,
+    read_packets,
+    remux,
+    write_output,
+    write_video,
+)
 
 QUICKTIME = {
     "com.apple.quicktime.location.ISO6709": "+48.1-011.5/",
@@ -55,38 +66,16 @@ def test_sound_before_zero_is_kept_in_nut(tmp_path, monkeypatch):
     assert plan.tracks[0].start[0] < 0
 
 
-def copy_with(source, target, change, **options):
-    """Copy a video, and change its output streams before they are written."""
-    with av.open(str(source)) as before, av.open(str(target), "w", **options) as after:
-        copies = [after.add_stream_from_template(each, opaque=True) for each in before.streams]
-        change(after, copies)
-        after.start_encoding()
-        for packet in before.demux():
-            if packet.size:
-                packet.stream = copies[packet.stream.index]
-                after.mux(packet)
-    return target
-
-
 def test_tracks_that_the_container_refuses_are_left_out(tmp_path):
     plain = write_video(tmp_path / "plain.mkv", options=KEYS, time_base=Fraction(1, 1000))
-    source = tmp_path / "video.mkv"
-    with av.open(str(plain)) as before, av.open(str(source), "w") as after:
-        copy = after.add_stream_from_template(before.streams.video[0], opaque=True)
-        words = after.add_mux_stream("subrip")
-        after.start_encoding()
-        for number in range(3):
-            packet = av.Packet(b"Hello")
-            packet.pts = packet.dts = 100 * number
-            packet.duration, packet.time_base, packet.stream = 90, Fraction(1, 1000), words
-            after.mux(packet)
-        for packet in before.demux():
-            if packet.size:
-                packet.stream = copy
-                after.mux(packet)
-    plan = plan_video(source, 8)
+
+    def add_subtitles(output, _):
+        words = output.add_mux_stream("subrip")
+        return [make_subtitle(words, b"Hello", 100 * number, 90) for number in range(3)]
+
+    source = remux(plain, tmp_path / "video.mkv", add_subtitles)
     # The muxer states that it supports the codec, and refuses its packets.
-    tracks = tuple(replace(track, left_out="") for track in plan.tracks)
+    tracks = tuple(replace(track, left_out="") for track in plan_video(source, 8).tracks)
     refused = rehearse(source, tmp_path, container="mp4", tracks=tracks)
     (track,) = refused.tracks
     assert track.left_out.startswith("mp4 refuses it (")
@@ -141,7 +130,7 @@ def test_views_stay_side_by_side_in_matroska(tmp_path):
     def arrange(_, copies):
         copies[0].metadata["stereo_mode"] = "left_right"
 
-    source = copy_with(plain, tmp_path / "stereo.mkv", arrange)
+    source = remux(plain, tmp_path / "stereo.mkv", arrange)
     plan, target = rehearse_and_write(source, tmp_path)
     assert (plan.container, plan.lost) == ("matroska", ())
     with av.open(str(target)) as container:
@@ -255,8 +244,104 @@ def test_timecode_that_contradicts_the_frame_rate_is_named_as_lost(sounds, tmp_p
     def number_frames(_, copies):
         copies[0].metadata["timecode"] = "01:02:03;04"
 
-    source = copy_with(plain, tmp_path / "a.mkv", number_frames)
+    source = remux(plain, tmp_path / "a.mkv", number_frames)
     plan, _ = rehearse_and_write(source, tmp_path)
     assert plan.container == "mp4"
     assert plan.lost == ("video metadata 'TIMECODE'",)
     assert not any(track.left_out for track in plan.tracks)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        # Packets without a duration: MP4 would not play the last one.
+        ("a.mkv", {"sounds": ["alac"]}),
+        ("a.flv", {"codec": "flv", "sounds": ["flac"]}),
+        # QuickTime divides uncompressed audio into other packets.
+        (
+            "a.mxf",
+            {"codec": "mpeg2video", "sounds": ["pcm_s16le"], "rate": Fraction(30_000, 1001)},
+        ),
+    ],
+)
+def test_sound_is_copied_completely(name, options, tmp_path):
+    source = write_video(tmp_path / name, options={"g": "8"}, **options)
+    _, target = rehearse_and_write(source, tmp_path)
+    original, copied = (
+        b"".join(bytes(packet) for packet in read_packets(path, "audio"))
+        for path in (source, target)
+    )
+    assert original
+    assert copied == original
+
+
+def test_sound_that_the_container_changes_is_refused_before_frames_are_stylized(tmp_path):
+    source = write_video(tmp_path / "a.nut", codec="mpeg4", sounds=["wavpack"])
+    with pytest.raises(ValueError, match=r"a\.nut: matroska refuses audio track 1 \(wavpack: it c"):
+        rehearse(source, tmp_path)
+
+
+@pytest.mark.parametrize(("rate", "frames"), [(Fraction(1, 2), 12), (Fraction(1, 60), 3)])
+def test_slow_matroska_is_no_concatenated_recording(rate, frames, tmp_path):
+    source = write_video(tmp_path / "a.mkv", frames, rate=rate, options=KEYS, sounds=["vorbis"])
+    plan, target = rehearse_and_write(source, tmp_path)
+    assert plan.frames == frames
+    with av.open(str(target)) as container:
+        assert container.duration / 1_000_000 == pytest.approx(frames / rate, rel=0.01)
+
+
+def write_transparent(path, codec, pixel_format):
+    """Write frames of which the left half is transparent, with hidden colours."""
+    pixels = np.full((32, 48, 4), (10, 200, 30, 255), np.uint8)
+    pixels[:, :24] = (90, 20, 60, 0)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=25, width=48, height=32)
+        stream.pix_fmt = pixel_format
+        for _ in range(8):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgba")))
+        output.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format"),
+    [
+        ("a.apng", "apng", "rgba"),
+        ("a.mov", "qtrle", "argb"),
+        ("b.mov", "png", "rgba"),
+        ("c.mov", "prores_ks", "yuva444p10le"),
+    ],
+)
+def test_transparent_pixels_are_white_instead_of_hidden_colours(
+    name, codec, pixel_format, tmp_path
+):
+    source = write_transparent(tmp_path / name, codec, pixel_format)
+    plan = plan_video(source, 8)
+    for frame in decode_frames(source, plan, 0, 8):
+        assert frame.rgb[:, :20].min() > 250
+        assert abs(frame.rgb[16, 36].astype(int) - (10, 200, 30)).max() < 10
+    assert plan.lost == ("transparency, which becomes white",)
+
+
+def test_unused_fourth_channel_is_no_transparency(tmp_path):
+    pixels = np.full((32, 48, 4), (10, 200, 30, 0), np.uint8)
+    with av.open(str(tmp_path / "a.mov"), "w") as output:
+        stream = output.add_stream("qtrle", rate=25, width=48, height=32)
+        stream.pix_fmt = "argb"
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgba")))
+        output.mux(stream.encode(None))
+    plan = plan_video(tmp_path / "a.mov", 8)
+    (frame,) = decode_frames(tmp_path / "a.mov", plan, 0, 1)
+    assert tuple(frame.rgb[16, 24]) == (10, 200, 30)
+    assert not plan.lost
+
+
+def test_timecode_that_the_output_contains_is_not_named_as_lost(tmp_path):
+    source = write_video(
+        tmp_path / "a.mkv", options=KEYS, sounds=["aac"], metadata={"timecode": "01:02:03:04"}
+    )
+    plan, target = rehearse_and_write(source, tmp_path)
+    assert plan.container == "mp4"
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].metadata["timecode"] == "01:02:03:04"
+    assert not plan.lost

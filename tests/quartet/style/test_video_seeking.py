@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
+from quartet.style.conversion import detect_orientation
 from quartet.style.decode import decode_frames
 from quartet.style.packets import is_shown
-from quartet.style.pictures import detect_orientation
 from quartet.style.probe import plan_video
 from quartet.style.video import Orientation
 from style.videos import SIZE, picture, read_number, write_video

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import OutputContainer
+from av.stream import Stream
 
 from quartet.style.assemble import assemble
 from quartet.style.check import check_video
@@ -30,6 +32,11 @@ def picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
     shown = np.stack([columns * 255 // width, rows * 255 // height, rows * 0 + 90], axis=2)
     bars = (number >> np.minimum(columns * _BITS // width, _BITS - 1)) & 1
     return np.where((rows < height // 3)[..., None], bars[..., None] * 255, shown).astype(np.uint8)
+
+
+def pictures(first: int, last: int, size: tuple[int, int] = SIZE) -> list[tuple[int, np.ndarray]]:
+    """Return the frames from `first` up to but not including `last`, with their indices."""
+    return [(number, picture(number, size)) for number in range(first, last)]
 
 
 def read_number(rgb: np.ndarray) -> int:
@@ -125,6 +132,37 @@ def _write_sound(output, track, seconds, delay, hertz):
     output.mux(track.encode(None))
 
 
+def remux(
+    source: Path,
+    target: Path,
+    change: Callable[[OutputContainer, list[Stream]], Sequence[av.Packet] | None],
+) -> Path:
+    """Copy a video without decoding it.
+
+    `change` is called with the output and its streams before the header is written; it may return
+    packets to write in addition.
+    """
+    with av.open(str(source)) as before, av.open(str(target), "w") as after:
+        copies = [after.add_stream_from_template(each, opaque=True) for each in before.streams]
+        added = change(after, copies) or []
+        after.start_encoding()
+        for packet in added:
+            after.mux(packet)
+        for packet in before.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                after.mux(packet)
+    return target
+
+
+def make_subtitle(stream: Stream, text: bytes, start: int, duration: int) -> av.Packet:
+    """Return a packet of a subtitle; times are in milliseconds."""
+    packet = av.Packet(text)
+    packet.pts = packet.dts = start
+    packet.duration, packet.time_base, packet.stream = duration, Fraction(1, 1000), stream
+    return packet
+
+
 def read_packets(path: Path, kind: str = "video", track: int = 0) -> list[av.Packet]:
     """Return the packets of one stream in decoding order."""
     with av.open(str(path)) as container:
@@ -152,8 +190,7 @@ def encode_segments(plan: VideoPlan, folder: Path, settings: Encoding = QUICK) -
     segments = []
     for first, last in plan.segments:
         segments.append(folder / f"segment{first}")
-        size = (plan.width, plan.height)
-        frames = [(number, picture(number, size)) for number in range(first, last)]
+        frames = pictures(first, last, (plan.width, plan.height))
         encode_segment(segments[-1], plan, first, frames, settings)
     return segments
 

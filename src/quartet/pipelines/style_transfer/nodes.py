@@ -86,16 +86,22 @@ def stylize(
     platform = _unify_precision(stylizer.detect_platform(stylizing, ranks.local_size()))
     plan, segments = videos.load_video_plan(transfer_plan), index_segments(transfer_plan)
     own_share = ranks.shard(_find_missing(transfer_plan, style_segments))
-    settings = (style_transfer, stylizing, video_encoding)
     with stylizer.Stylizer(style_weights.arrays, stylizing, platform) as active_stylizer:
         if plan is None:
             done = pictures.stylize_pictures(
                 style_source, transfer_plan, own_share, active_stylizer, style_segments
             )
         else:
-            firsts, work = [segments[name] for name in own_share], transfer_plan["work"]
             done = videos.stylize_video(
-                style_source, plan, firsts, active_stylizer, style_segments, work, settings
+                style_source,
+                plan,
+                [segments[name] for name in own_share],
+                active_stylizer,
+                style_segments,
+                transfer_plan["work"],
+                video_encoding,
+                smoothing=style_transfer.smoothing,
+                decoder_threads=stylizing.decoder_threads,
             )
     statistics = {**done, **active_stylizer.describe()}
     return {"ranks": ranks.gather(statistics) or [statistics], "segments": len(segments)}

@@ -46,7 +46,7 @@ def plan_pictures(source: Media, style: str, folder: PublishedFolder) -> tuple[J
             left_out[name] = str(error)
             del outputs[name]
     first = next(iter(outputs.values()))
-    with folder.rehearse(_get_place(source, style, first)) as target:
+    with folder.rehearse(_get_output_path(source, style, first)) as target:
         target.write_bytes(b"")
     with progress_bar("reading", len(outputs), "picture") as bar:
         digests = {}
@@ -60,7 +60,7 @@ def plan_pictures(source: Media, style: str, folder: PublishedFolder) -> tuple[J
     return {"video": None, "pictures": outputs, "left_out": left_out}, digests
 
 
-def _get_place(source: Media, style: str, output: str) -> str:
+def _get_output_path(source: Media, style: str, output: str) -> str:
     """Return the path of a stylized picture in the folder of results."""
     return f"{source.name}_{style}/{output}" if source.is_folder else output
 
@@ -154,7 +154,7 @@ def publish_pictures(
     if not names:
         raise ValueError(f"{source.name}: none of its {len(unreadable)} pictures can be read")
     outputs = [
-        _get_place(source, transfer_plan["style"], transfer_plan["pictures"][name])
+        _get_output_path(source, transfer_plan["style"], transfer_plan["pictures"][name])
         for name in names
     ]
     bar = progress_bar("publishing", len(names), "picture")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .segments import JsonDict, list_segments, progress_bar, segment_name
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from quartet.datasets.segments import SegmentStore
     from quartet.style.encoding_settings import Encoding
     from quartet.style.stylizer import Stylizer
-    from quartet.style.transfer_settings import StyleTransfer, Stylizing
+    from quartet.style.transfer_settings import StyleTransfer
     from quartet.style.video import VideoPlan
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,10 @@ def stylize_video(
     stylizer: Stylizer,
     store: SegmentStore,
     work: str,
-    settings: tuple[StyleTransfer, Stylizing, Encoding],
+    encoding: Encoding,
+    *,
+    smoothing: float,
+    decoder_threads: int,
 ) -> JsonDict:
     """Stylize segments, and store each as soon as it is finished.
 
@@ -77,7 +81,9 @@ def stylize_video(
         stylizer: Stylizer, entered as a context manager.
         store: Store of the finished segments.
         work: Fingerprint of the work, under which segments are stored.
-        settings: Parameters of the transfer, the inference and the encoder.
+        encoding: Parameters of the encoder.
+        smoothing: Weight of the previous frame.
+        decoder_threads: Threads of the decoder.
 
     Returns:
         Counts and times.
@@ -87,7 +93,6 @@ def stylize_video(
     """
     from quartet.style import flow
 
-    transfer, stylizing, encoding = settings
     frames = sum(plan.end_of_segment(first) - first for first in firsts)
     with source.open() as opened, progress_bar("stylizing", frames, "frame") as bar:
         done = flow.stylize_segments(
@@ -97,11 +102,11 @@ def stylize_video(
             stylizer,
             encoding,
             lambda first, content: store.write(work, segment_name(first), content),
-            smoothing=transfer.smoothing,
-            decoder_threads=stylizing.decoder_threads,
-            on_frames=bar.update,
+            smoothing=smoothing,
+            decoder_threads=decoder_threads,
+            on_frame=bar.update,
         )
-    return done.to_dict()
+    return asdict(done)
 
 
 def publish_video(
@@ -126,17 +131,18 @@ def publish_video(
     name = transfer_plan["output"]
     segments = store.sources(transfer_plan["work"], names)
     with source.open() as opened, folder.create(name) as target:
-        video = assemble.assemble(opened, segments, plan, target, encoding)
+        assemble.assemble(opened, segments, plan, target, encoding)
         check.check_video(target, plan)
         found = probe.plan_video(target, plan.frames)
-    for track in video.left_out:
+    left_out = [track for track in plan.tracks if track.left_out]
+    for track in left_out:
         logger.warning("%s: %s track %d: %s", name, track.kind, track.index, track.left_out)
     return {
         "places": [folder.get_path(name)],
         "frames": found.frames,
         "duration_difference": found.seconds - plan.seconds,
-        "container": video.container,
+        "container": plan.container,
         "lost": list(plan.lost),
-        "tracks_copied": len(video.copied),
-        "tracks_left_out": [f"{track.kind}: {track.left_out}" for track in video.left_out],
+        "tracks_copied": len(plan.copied_tracks),
+        "tracks_left_out": [f"{track.kind}: {track.left_out}" for track in left_out],
     }
