@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 from itertools import count
@@ -25,6 +25,7 @@ _MENTION_PERIOD = 7
 _UNACCEPTED_PERIOD = 8
 """Every eighth original has no accepted answer."""
 _MENTIONED, _DUPLICATE = 1, 3
+"""Types of links."""
 _BANNER = (
     "<blockquote>\n  <p><strong>Possible Duplicate:</strong><br>\n"
     '  <a href="https://stackoverflow.com/questions/{number}">{title}</a>  </p>\n</blockquote>\n\n'
@@ -63,8 +64,8 @@ class _Post:
     tag: str
     title: str
     body: str
-    answer: str = ""
-    links: list[tuple[int, int]] = field(default_factory=list)  # type of link, Id
+    answer: str
+    links: Sequence[tuple[int, int]]  # type of link, Id of the other question
 
 
 def build_dump(entries: Sequence[Entry]) -> tuple[bytes, bytes]:
@@ -95,86 +96,68 @@ def build_new_questions(entries: Sequence[Entry]) -> pd.DataFrame:
 
     Their Ids are higher than all Ids in the dump.
     """
-    thousands = (
-        1 + max((post.number for post in _generate_posts(entries)), default=_FIRST_ID) // 1000
-    )
+    first = 1 + 1000 * (1 + max(post.number for post in _generate_posts(entries)) // 1000)
     asked = [question for entry in entries for question in entry.get("asked") or ()]
     rows = [
-        (1000 * thousands + number, question["title"], question["body"])
-        for number, question in enumerate(asked, 1)
+        (number, question["title"], question["body"])
+        for number, question in enumerate(asked, first)
     ]
     return pd.DataFrame(rows, columns=["Id", "Title", "Body"])
 
 
 def _generate_posts(entries: Sequence[Entry]) -> Iterator[_Post]:
     """Yield all questions by date: originals, then in turns a duplicate of each."""
-    tagged = [(entry, "javascript") for entry in entries] + [(e, "python") for e in _OTHER_TAG]
-    steps = count()
-    latest: list[_Post] = []
-    for entry, tag in tagged:
-        original = _make_question(next(steps), tag, entry, answer=entry["answer"])
-        latest.append(original)
-        yield original
-    originals, numbers = list(latest), count(1)
-    for turn in range(max((len(entry["duplicates"]) for entry, _ in tagged), default=0)):
+    tagged = [(entry, "javascript") for entry in entries]
+    tagged += [(entry, "python") for entry in _OTHER_TAG]
+    steps, numbers = count(), count(1)
+    originals = [
+        _make_post(next(steps), tag, entry, answer=entry["answer"]) for entry, tag in tagged
+    ]
+    yield from originals
+    latest = list(originals)
+    for turn in range(max(len(entry["duplicates"]) for entry, _ in tagged)):
         for index, (entry, tag) in enumerate(tagged):
-            if turn < len(entry["duplicates"]):
-                number = next(numbers)
-                is_chained = number % _CHAIN_PERIOD == 0
-                target = latest[index] if is_chained else originals[index]
-                mentioned = (
-                    originals[(index + 1) % len(originals)]
-                    if number % _MENTION_PERIOD == 0
-                    else None
-                )
-                duplicate = _make_duplicate(
-                    next(steps),
-                    tag,
-                    entry["duplicates"][turn],
-                    target,
-                    mentioned,
-                    banner=number % _BANNER_PERIOD == 2,
-                )
-                latest[index] = duplicate
-                yield duplicate
+            if turn >= len(entry["duplicates"]):
+                continue
+            number = next(numbers)
+            target = latest[index] if number % _CHAIN_PERIOD == 0 else originals[index]
+            links = [(_DUPLICATE, target.number)]
+            if number % _MENTION_PERIOD == 0:
+                mentioned = originals[(index + 1) % len(originals)]
+                links.insert(0, (_MENTIONED, mentioned.number))
+            title = escape(target.title, quote=False)
+            has_banner = number % _BANNER_PERIOD == 2
+            banner = _BANNER.format(number=target.number, title=title) if has_banner else ""
+            text = entry["duplicates"][turn]
+            latest[index] = _make_post(next(steps), tag, text, banner=banner, links=links)
+            yield latest[index]
 
 
-def _make_question(
-    step: int, tag: str, text: Mapping[str, str], *, prefix: str = "", answer: str = ""
+def _make_post(
+    step: int,
+    tag: str,
+    text: Mapping[str, str],
+    *,
+    banner: str = "",
+    answer: str = "",
+    links: Sequence[tuple[int, int]] = (),
 ) -> _Post:
     return _Post(
         number=_FIRST_ID + _ID_STEP * step,
         asked=_FIRST_DATE + _INTERVAL * step,
         tag=tag,
         title=text["title"],
-        body=prefix + text["body"],
+        body=banner + text["body"],
         answer=answer,
+        links=links,
     )
-
-
-def _make_duplicate(
-    step: int,
-    tag: str,
-    text: Mapping[str, str],
-    target: _Post,
-    mentioned: _Post | None,
-    *,
-    banner: bool,
-) -> _Post:
-    notice = _BANNER.format(number=target.number, title=escape(target.title, quote=False))
-    post = _make_question(step, tag, text, prefix=notice if banner else "")
-    if mentioned is not None:
-        post.links.append((_MENTIONED, mentioned.number))
-    post.links.append((_DUPLICATE, target.number))
-    return post
 
 
 def _format_post(post: _Post, index: int) -> list[str]:
     """Return the row of a question, and of its answer if it has one."""
     has_answer = bool(post.answer)
-    accepted = (
-        {"AcceptedAnswerId": post.number + 1} if has_answer and index % _UNACCEPTED_PERIOD else {}
-    )
+    is_accepted = has_answer and index % _UNACCEPTED_PERIOD
+    accepted = {"AcceptedAnswerId": post.number + 1} if is_accepted else {}
     question = _format_row(
         Id=post.number,
         PostTypeId=1,

@@ -113,5 +113,6 @@ def _split_empty(questions: pd.DataFrame, settings: Matching) -> tuple[pd.DataFr
 def _add_questions(matches: pd.DataFrame, questions: pd.DataFrame) -> pd.DataFrame:
     """Return matches whose first columns are Id and text of the question, not its index."""
     matched = questions.iloc[matches["question"]]
-    matches = matches.assign(question=matched["Id"].to_numpy(), asked=matched["Text0"].to_numpy())
-    return matches[["question", "asked", *matches.columns.drop(["question", "asked"])]]
+    matches = matches.assign(question=matched["Id"].to_numpy())
+    matches.insert(1, "asked", matched["Text0"].to_numpy())
+    return matches
