@@ -36,6 +36,16 @@ def make_tables(originals=12, duplicates=6, seed=0):
     return questions, asked, answers
 
 
+class Registered:
+    """A registered model as MLflow loads it."""
+
+    def __init__(self, matcher):
+        self._matcher = matcher
+
+    def get_raw_model(self):
+        return self._matcher
+
+
 @pytest.fixture(scope="session")
 def faq_tables():
     """Return originals, duplicates and answers."""

@@ -59,25 +59,10 @@ def test_allowed_references_of_a_row_with_a_forbidden_one_are_decoded() -> None:
     assert result.counts["replaced_characters"] == 2
 
 
-def test_a_forbidden_character_in_a_link_or_an_answer_does_not_lose_it() -> None:
-    links = [link(2, 1).replace(b"2020-01-01", b"2020&#x1;-01-01"), link(3, 1)]
-    posts = [question(1), answer(10, 1, Body="yes\x02"), question(2), question(3)]
-    result = ingest_rows(posts, links)
-    assert read_pairs(result.duplicates) == [(2, 10), (3, 10)]
-    assert read_table(result.answers)["Text0"].item() == "yes\ufffd"
-
-
 def test_a_post_of_more_than_ten_megabytes_is_kept() -> None:
     posts = [original(b"x" * 11_000_000), answer(10, 1), question(2), question(3)]
     result = ingest_rows(posts, LINKS)
     assert len(read_table(result.originals)["Text0"].item()) == 11_000_005
-
-
-def test_undecodable_bytes_are_reported_as_they_are() -> None:
-    posts = [question(1), answer(10, 1), original(b"caf\xe9"), question(2), question(3)]
-    result = ingest_rows(posts, LINKS)
-    assert r"caf\xe9" in result.faults["row"].item()
-    result.faults.to_csv().encode()
 
 
 def test_counts_of_each_file_are_checked_before_anything_else() -> None:

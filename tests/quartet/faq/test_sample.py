@@ -4,11 +4,10 @@ import re
 from xml.etree import ElementTree
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
-from faq.test_dump import XmlFile
+from faq.test_dump import XmlFile, read_table
 from quartet.datasets.dump import DumpFileDataset
 from quartet.datasets.tables import TSVDataset
 from quartet.faq.cleaning import clean_text
@@ -44,10 +43,6 @@ def ingested(dump):
     posts, links = (content.splitlines(keepends=True) for content in dump[:2])
     files = (XmlFile("Posts.xml", posts), XmlFile("PostLinks.xml", links))
     return ingest(*files, DumpSelection(tag="javascript"))
-
-
-def read_table(chunks):
-    return pd.concat(list(chunks), ignore_index=True)
 
 
 def test_every_entry_is_ingested_with_its_answer_and_all_its_duplicates(entries, ingested):

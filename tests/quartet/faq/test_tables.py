@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quartet.faq.settings import Cleaning, DuplicateSplit
-from quartet.faq.tables import add_own_texts, prepare_tables, split_duplicates
+from quartet.faq.tables import prepare_tables, split_duplicates
 
 CLEANING = Cleaning(min_text=5)
 
@@ -199,12 +199,3 @@ def test_no_duplicates_can_be_split():
     assert split_duplicates(
         make_duplicates([]).astype({"AnswerId": str}), DuplicateSplit(seed=1)
     ).empty
-
-
-def test_an_original_without_duplicates_is_its_own():
-    originals = pd.DataFrame({"AnswerId": ["a", "b", "c"], "text": ["x", "y", "z"]})
-    known = pd.DataFrame({"AnswerId": ["b"], "text": ["yy"]})
-    complete = add_own_texts(originals, known)
-    assert complete["AnswerId"].tolist() == ["a", "b", "c"]
-    assert complete["text"].tolist() == ["x", "yy", "z"]
-    assert complete["is_own"].tolist() == [True, False, True]

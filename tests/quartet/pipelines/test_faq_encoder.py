@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("onnxruntime", reason="needs the extra semantic")
 pytest.importorskip("tokenizers", reason="needs the extra semantic")
 
-from faq.conftest import FEATURES, make_tables
+from faq.conftest import FEATURES, Registered, make_tables
 from faq.small_encoder import make_files
 from quartet.datasets.encoder_folder import EncoderFolder
 from quartet.datasets.registered_model import Champion
@@ -109,16 +109,6 @@ def test_the_matcher_has_the_encoder_and_the_report_of_questions_without_answer(
     assert metrics["answerable_auroc"] > 0.7
     accepted = (results["answerable"] >= metrics["answerable_threshold"]).mean()
     assert metrics["test_answered_share"] == accepted
-
-
-class Registered:
-    """A registered model as MLflow loads it."""
-
-    def __init__(self, matcher):
-        self._matcher = matcher
-
-    def get_raw_model(self):
-        return self._matcher
 
 
 def test_a_champion_is_compared_with_its_own_encoder(divided, arrays):
