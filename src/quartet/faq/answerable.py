@@ -23,6 +23,7 @@ from quartet.faq.text import Arrays
 
 Values = NDArray[np.float64]
 _SIMILARITIES = ("question", "nearest")
+"""Features of each view that compare with one text: the original, its nearest duplicate."""
 
 
 def compute_evidence(
@@ -45,10 +46,10 @@ def compute_evidence(
         for index, name in enumerate(names)
         if name.endswith(".margin")
     ]
-    for view in dict.fromkeys(name.partition(".")[0] for name in names):
-        texts = [names.index(f"{view}.{name}") for name in _SIMILARITIES if view != "all"]
-        if texts:
-            columns.append(features[:, :, texts].max(axis=(1, 2)))
+    views = dict.fromkeys(name.partition(".")[0] for name in names if not name.startswith("all."))
+    for view in views:
+        texts = [names.index(f"{view}.{name}") for name in _SIMILARITIES]
+        columns.append(features[:, :, texts].max(axis=(1, 2)))
     return np.stack(columns, axis=1).astype(np.float64)
 
 

@@ -10,13 +10,14 @@ from lxml.html import HtmlElement, HTMLParser, fragment_fromstring
 
 from quartet.faq.markup import BLOCK_TAGS, reduce_markup
 
-BANNER = re.compile(r"^\s*(this question (already has|has been)\b|possible duplicates?\s*:)", re.I)
+_BANNER = re.compile(r"^\s*(this question (already has|has been)\b|possible duplicates?\s*:)", re.I)
 """Start of the notice that Stack Exchange used to show above a duplicate."""
 _BANNER_HINT = re.compile(r"possible duplicate|this question (already )?has", re.I)
 _INVALID_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 # The length of the scheme is limited, as the time would otherwise grow with that of a word squared.
 _URL = re.compile(r"\b(?:[a-z][a-z+.-]{0,60}://|www\.)\S+", re.I)
 _SPACE = re.compile(r"\s+")
+# In plain text the banner ends with the sentence, the title of the original.
 _PLAIN_BANNER = re.compile(r"\bpossible duplicates?\s*:[^\n.?!]*[.?!]?", re.I)
 
 
@@ -41,7 +42,7 @@ def extract_text(text: str, *, remove_banner: bool = True, keep_code: bool = Tru
         text = _parse_markup(markup, remove_banner, keep_code)
     else:
         text = html.unescape(text) if "&" in text else text
-        if remove_banner and "uplicate" in text:
+        if remove_banner and "uplicate" in text:  # quicker than the pattern, for most texts
             text = _PLAIN_BANNER.sub(" ", text)
     return _SPACE.sub(" ", text).strip()
 
@@ -61,6 +62,7 @@ def has_banner(text: str) -> bool:
 
 
 def _parse_markup(markup: str, remove_banner: bool, keep_code: bool) -> str:
+    """Return the text of HTML that `reduce_markup` returned."""
     # Without `huge_tree` the parser drops texts of more than 10 MB.
     parser = HTMLParser(huge_tree=True)
     try:
@@ -82,4 +84,4 @@ def _parse_markup(markup: str, remove_banner: bool, keep_code: bool) -> str:
 
 
 def _is_banner(element: HtmlElement) -> bool:
-    return BANNER.match(element.text_content()) is not None
+    return _BANNER.match(element.text_content()) is not None

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 
 def _split(names: str) -> frozenset[str]:
+    """Return names of elements as a set."""
     return frozenset(names.split())
 
 
@@ -41,9 +42,12 @@ _INLINE_TAGS = _split(
     "wbr"
 )
 _HIDDEN_TAGS = frozenset(["script", "style", _COMMENT := "!--"])
-_OPEN_TAGS = _split("br hr wbr p li dt dd tr td th thead tbody tfoot colgroup rt rp html head body")
+_UNCLOSED_TAGS = _split(
+    "br hr wbr p li dt dd tr td th thead tbody tfoot colgroup rt rp html head body"
+)
 """Elements that are written without an end tag, and without attributes."""
 _ATTRIBUTE = r"""[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'=<>`]++))"""
+# Attributes without a value.
 _FLAG = r"(?:allowfullscreen|async|autofocus|autoplay|checked|controls|defer|disabled|hidden|loop|"
 _FLAG += r"multiple|muted|nofollow|nowrap|open|readonly|required|reversed|selected)(?=[\s/>])"
 _NAMES = "|".join(
@@ -54,7 +58,7 @@ _NAMES = "|".join(
     )
 )
 _CANDIDATE = re.compile(
-    rf"<!--|(?P<comment_end>-->)|<!doctype\s[^<>]*+>"
+    rf"<!--|(?P<comment_end>-->)|(?P<doctype><!doctype\s[^<>]*+>)"
     rf"|<(?P<end>/)?(?P<name>{_NAMES})(?![\w:.-])"
     rf"(?P<attributes>(?:\s*+(?:{_ATTRIBUTE}|{_FLAG}))*+)\s*+/?\s*+>",
     re.I,
@@ -122,11 +126,10 @@ class _Candidate:
         self.is_end = bool(match["end"] or match["comment_end"])
         if match["name"]:
             self.name = match["name"].lower()
-            self.is_markup = self.name in _OPEN_TAGS or bool(match["attributes"])
+            self.is_markup = self.name in _UNCLOSED_TAGS or bool(match["attributes"])
         else:
-            is_doctype = match[0].endswith(">") and not self.is_end
-            self.name = "!doctype" if is_doctype else _COMMENT
-            self.is_markup = is_doctype
+            self.is_markup = bool(match["doctype"])
+            self.name = "!doctype" if self.is_markup else _COMMENT
 
 
 def _pair_tags(candidates: Sequence[_Candidate]) -> dict[int, int]:
@@ -146,7 +149,7 @@ def _is_unpaired_html(source: str, candidates: Sequence[_Candidate]) -> bool:
     """Return whether a text without a pair of tags is HTML."""
     if any(_is_attached(source, candidate) for candidate in candidates):
         return True
-    tags = [candidate for candidate in candidates if candidate.name in _OPEN_TAGS]
+    tags = [candidate for candidate in candidates if candidate.name in _UNCLOSED_TAGS]
     return bool(tags) and sum(tag.stop - tag.start for tag in tags) == len("".join(source.split()))
 
 

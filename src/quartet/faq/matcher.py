@@ -220,6 +220,7 @@ class Matcher:
         arrays = {
             "facts": text_to_array(json.dumps(facts)),
             "booster": text_to_array(self.booster.model_to_string() if self.booster else ""),
+            # Names of arrays in registered matchers: "knowledge" is the index.
             **add_prefix("encoder.", self.encoder.to_arrays()),
             **add_prefix("knowledge.", self.comparer.index.to_arrays()),
         }

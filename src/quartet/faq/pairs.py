@@ -110,6 +110,7 @@ def make_training_pairs(
     extra = np.concatenate([original_of[:, None], drawn], axis=1)
     vectors = {view: texts[asked] for view, texts in index.texts.items()}
     compared = comparer.compare(vectors, asked, extra)
+    # In this order: the retrieved candidates, the right original, the drawn ones.
     candidates, retrieved = compared.candidates, comparer.candidates
     right = candidates == original_of[:, None]
     hardness = _rank_negatives(right[:, :retrieved], candidates.shape[1])

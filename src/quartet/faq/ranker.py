@@ -224,7 +224,7 @@ class Calibration:
 def calibrate(
     pairs: TrainingPairs, parameters: RankerParameters, folds: int, seed: int
 ) -> Calibration:
-    """Fit the calibration on cross-validated scores of all retrieved candidates.
+    """Fit the calibration on cross-validated scores of right and of retrieved originals.
 
     Args:
         pairs: Training pairs.
@@ -236,12 +236,12 @@ def calibrate(
     questions = int(pairs.question.max()) + 1
     fold_of = generator.permutation(np.arange(questions) % folds)[pairs.question]
     columns = feature_columns(pairs.names, parameters.word_ngrams)
-    retrieved = pairs.right | (pairs.hardness < UNRANKED)
+    is_candidate = pairs.right | (pairs.hardness < UNRANKED)
     scores = np.zeros(len(pairs.right))
     for fold in tqdm(
         range(folds), desc="calibrating the ranker", unit="fold", disable=None, delay=2
     ):
-        held_out = (fold_of == fold) & retrieved
+        held_out = (fold_of == fold) & is_candidate
         if not held_out.any():
             continue
         booster = train_booster(pairs, parameters, seed, rows=fold_of != fold)
@@ -249,5 +249,5 @@ def calibrate(
             pairs.features[np.ix_(held_out, columns)], raw_score=True, num_threads=1
         )
     model = LogisticRegression(C=np.inf, max_iter=1000)
-    model.fit(scores[retrieved, None], pairs.right[retrieved])
+    model.fit(scores[is_candidate, None], pairs.right[is_candidate])
     return Calibration(float(model.coef_[0, 0]), float(model.intercept_[0]))

@@ -72,6 +72,7 @@ class Choices(Settings):
 Integer = IntRange | Choices | int
 Real = FloatRange | Choices | float
 
+# Lowest and highest value of each parameter.
 _BOUNDS: dict[str, tuple[float, float]] = {
     "word_ngrams": (1, 4),
     "negatives": (1, 1000),
@@ -85,6 +86,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "l2": (0, 1e6),
 }
 _CATEGORIES = {"weighting": {"none", "balanced"}, "objective": {"binary", "lambdarank"}}
+# Parameters of which a mapping with `low` and `high` is a range of integers.
 _INTEGERS = {"negatives", "trees", "num_leaves", "min_child_samples"}
 
 

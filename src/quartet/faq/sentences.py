@@ -41,8 +41,11 @@ _PROBED_TOKENS = 1000
 """Tokens of the long text on which an encoder is tried: more than most encoders have position
 embeddings for, and still fast."""
 _MODULES = ("Transformer", "Pooling", "Normalize")
-_INTEGERS = {"tensor(int32)": np.int32}
+"""Modules of Sentence Transformers that `SentenceEncoder` applies."""
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
+"""Inputs that a network may have."""
+_INPUT_TYPES = {"tensor(int32)": np.int32}
+"""Types of inputs other than int64."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ class SentenceEncoder:
             "token_type_ids": np.zeros_like(tokens),
         }
         inputs = {
-            entry.name: available[entry.name].astype(_INTEGERS.get(entry.type, np.int64))
+            entry.name: available[entry.name].astype(_INPUT_TYPES.get(entry.type, np.int64))
             for entry in self._session.get_inputs()
         }
         outputs: Values = self._session.run([self._output], inputs)[0][0]
@@ -288,6 +291,7 @@ def _read_settings(files: Mapping[str, bytes]) -> EncoderSettings:
 
 
 def _choose_pooling(config: Mapping[str, Any]) -> str:
+    """Return the one pooling whose `pooling_mode_…` is true; `mean` if none is."""
     modes = [
         name.removeprefix("pooling_mode_")
         for name, value in config.items()

@@ -159,7 +159,7 @@ class Comparer:
             for view, columns in self.index.text_columns.items()
         }
         if indexed_rows is not None:
-            for values in similarities.values():
+            for values in similarities.values():  # a question is not compared with itself
                 values[np.arange(len(indexed_rows)), indexed_rows] = 0
         candidates = self._retrieve(self._add_sentences(similarities[CHARACTERS], similarities))
         if extra is not None:

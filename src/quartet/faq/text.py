@@ -99,9 +99,8 @@ class TextEncoder:
             terms = sorted(view.vocabulary_, key=view.vocabulary_.__getitem__)
             settings = {key: view.get_params()[key] for key in ("analyzer", "ngram_range")}
             arrays[f"{name}.settings"] = text_to_array(json.dumps(settings))
-            arrays[f"{name}.terms"] = text_to_array(
-                "\n".join(terms)
-            )  # no term contains a line break
+            # No term contains a line break.
+            arrays[f"{name}.terms"] = text_to_array("\n".join(terms))
             arrays[f"{name}.idf"] = view.idf_.astype(np.float32)
         return arrays
 
