@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -89,12 +87,12 @@ class _Handler(QuietHandler):
         length = int(self.headers.get("Content-Length") or 0)
         if way == "cut request":
             self.rfile.read(length // 2)
-            self._cut()
+            self.reset_connection()
             return
         body = self.rfile.read(length)
         if way == "silence":
             proxy.over.wait()
-            self._cut()
+            self.reset_connection()
             return
         if fault is not None and way == "answer":
             headers = {"x-ms-error-code": fault.code, **fault.headers}
@@ -104,10 +102,10 @@ class _Handler(QuietHandler):
             fault.meanwhile()
         status, headers, content = self._forward(proxy.target, body)
         if way == "lose answer":
-            self._cut()
+            self.reset_connection()
         elif way == "cut answer":
             self._reply(status, headers, content, sent=len(content) // 2)
-            self._cut()
+            self.reset_connection()
         else:
             self._reply(status, headers, content)
 
@@ -139,10 +137,3 @@ class _Handler(QuietHandler):
             self.end_headers()
             self.wfile.write(content[:sent])
             self.wfile.flush()
-
-    def _cut(self) -> None:
-        """Reset the connection."""
-        self.close_connection = True
-        with suppress(OSError):
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()

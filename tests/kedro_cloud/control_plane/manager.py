@@ -28,12 +28,12 @@ from control_plane.messages import Answer, Request
 from control_plane.resources import Document, Resources, type_of
 
 HOST = "management.azure.com"
-_VERBS = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "POST": "action"}
+_VERBS = {"GET": "read", "PUT": "write", "DELETE": "delete", "POST": "action"}
 
 
 @dataclass
 class ResourceManager:
-    """Stores and lists resources, and performs a few actions."""
+    """Stores and lists resources, and provides containers for uploads."""
 
     resources: Resources
     sign_in: signin.SignIn
@@ -81,7 +81,6 @@ class ResourceManager:
             "GET": self._get,
             "HEAD": self._get,
             "PUT": self._put,
-            "PATCH": self._patch,
             "DELETE": self._delete,
         }[request.method]
         return answer(path, request)
@@ -180,25 +179,12 @@ class ResourceManager:
             self.resources.put(container, {"properties": {"latestVersion": version}})
         return self.resources.put(path, completed(path, body))
 
-    def _patch(self, path: str, request: Request) -> Answer:
-        document = self.resources.get(path)
-        if document is None:
-            return _not_found(path)
-        return Answer.of(self.resources.put(path, _merged(document, request.document))[0])
-
     def _delete(self, path: str, request: Request) -> Answer:
         return Answer(200 if self.resources.delete(path) else 204)
 
     def _act(self, path: str) -> Answer:
-        action = path.rpartition("/")[2].lower()
-        if action == "startpendingupload":
-            return self._start_upload()
-        if action == "listsecrets":
-            text = "Datastore does not have secrets: identity is used"
-            return Answer.error(400, "UserError", text)
-        return Answer.error(404, "InvalidAction", f"no action {path}")
-
-    def _start_upload(self) -> Answer:
+        """Return a container for an upload, the only action that clients request."""
+        assert path.lower().endswith("/startpendingupload"), path
         address, signed = self.blobs.make_container(ACCOUNT)
         reference = {
             "blobUri": address,
@@ -225,19 +211,6 @@ def _references(body: Any) -> Iterator[str]:
 
 def _hash(version: Document) -> str | None:
     return version["properties"].get("properties", {}).get("hash_sha256")
-
-
-def _merged(old: Document, new: Document) -> Document:
-    """JSON merge patch."""
-    result = dict(old)
-    for name, value in new.items():
-        if isinstance(value, dict) and isinstance(old.get(name), dict):
-            result[name] = _merged(old[name], value)
-        elif value is None:
-            result.pop(name, None)
-        else:
-            result[name] = value
-    return result
 
 
 def _not_found(identifier: str) -> Answer:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
 import ssl
-import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from control_plane import blobs, documents, invocations, manager, runs, signin
-from control_plane.certificates import make_authority
+from control_plane.certificates import make_certificate
 from control_plane.messages import Answer, Fault, Request
 from control_plane.resources import Resources
 from servers import QuietHandler, serve
@@ -29,10 +27,10 @@ _TEST_VARIABLES = ("PYTEST_", "CI", "GITHUB_", "DO_NOT_TRACK")
 class ControlPlane:
     """Azure as the SDK sees it; `address` is that of the proxy, `folder` has its files."""
 
-    def __init__(self, address: str, authority: Path, azurite: str) -> None:
+    def __init__(self, address: str, certificate: Path, azurite: str) -> None:
         self.address = address
-        self.authority = authority
-        self.folder = authority.parent
+        self.certificate = certificate
+        self.folder = certificate.parent
         self.blobs = blobs.Blobs(azurite)
         self.reset()
 
@@ -79,7 +77,7 @@ class ControlPlane:
             if not name.startswith(_CLOUD_VARIABLES + _TEST_VARIABLES)
             and not name.lower().endswith("_proxy")
         }
-        trusted = str(self.authority)
+        trusted = str(self.certificate)
         return {
             **kept,
             "REQUESTS_CA_BUNDLE": trusted,
@@ -104,11 +102,11 @@ def running(azurite: str) -> Iterator[ControlPlane]:
     """Run a control plane with the blob storage of an Azurite."""
     named = (manager.HOST, signin.HOST, runs.HOST, blobs.HOSTS, invocations.HOSTS)
     names = [*named, INGESTION]
-    with tempfile.TemporaryDirectory(prefix="quartet-authority-") as folder:
-        authority, context = make_authority(Path(folder), names)
+    with tempfile.TemporaryDirectory(prefix="control-plane-") as folder:
+        certificate, context = make_certificate(Path(folder), names)
         handler = type("Tunnel", (_Tunnel,), {"context": context})
         with serve(handler) as server:
-            plane = ControlPlane(f"http://127.0.0.1:{server.server_port}", authority, azurite)
+            plane = ControlPlane(f"http://127.0.0.1:{server.server_port}", certificate, azurite)
             handler.plane = plane  # type: ignore[attr-defined]
             yield plane
 
@@ -143,10 +141,11 @@ class _Tunnel(QuietHandler):
         if not self.host:
             self._refuse(self.path)
             return
-        request = Request(self.host, self.command, self.path, self.headers, self._body())
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        request = Request(self.host, self.command, self.path, self.headers, body)
         answer = self.plane.answer(request)
         if answer is None:
-            self._break_off()
+            self.reset_connection()
             return
         self.send_response(answer.status)
         for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
@@ -155,26 +154,10 @@ class _Tunnel(QuietHandler):
         self.wfile.write(b"" if self.command == "HEAD" else answer.body)
         self.wfile.flush()
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815
-
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        parts = []
-        while length := int(self.rfile.readline().partition(b";")[0], 16):
-            parts.append(self.rfile.read(length))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(parts)
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815
 
     def _refuse(self, name: str) -> None:
         self.plane.refused.append(name)
         self.close_connection = True
         with suppress(OSError):
             self.send_error(403, "Not a host of Azure")
-
-    def _break_off(self) -> None:
-        """Reset the connection, as a dying network does."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
