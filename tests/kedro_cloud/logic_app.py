@@ -1,7 +1,7 @@
-"""Runs a workflow of Azure Logic Apps, as far as infra/trigger/workflow.json goes.
+"""Run a workflow of Azure Logic Apps, with the actions that infra/trigger/workflow.json uses.
 
-After "Schema reference for trigger and action types" and "Functions in workflow expressions". It is
-strict where the service is, and evaluates all arguments of `if`, as the service may.
+It follows "Schema reference for trigger and action types" and "Functions in workflow expressions".
+It is as strict as the service, and evaluates all arguments of `if`, as the service may.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ NOW = "2026-11-21T22:14:03Z"
 
 
 class World(Protocol):
-    """What a workflow does its requests to, and waits in."""
+    """The services that a workflow sends requests to, and their time in minutes."""
 
     minutes: int
 
     def request(self, method: str, uri: str, headers: dict[str, str], body: Any) -> Response:
-        """The answer; TimeoutError where there is none."""
+        """Return the response; raise TimeoutError if there is none."""
         ...
 
 
 @dataclass
 class Response:
-    """Of a request: its body parsed, if it is JSON."""
+    """The response to a request; the body is parsed if it is JSON."""
 
     status: int
     body: Any = None
@@ -42,7 +42,7 @@ class Response:
 
 @dataclass
 class Run:
-    """One run: variables, and what each action gave and how it ended."""
+    """A run of a workflow: variables, and the output and status of each action."""
 
     definition: dict[str, Any]
     parameters: dict[str, Any]
@@ -53,7 +53,7 @@ class Run:
     item: Any = None
 
     def __post_init__(self) -> None:
-        """Parameters without a value take their defaults; one without either is a fault."""
+        """Add the defaults of parameters; a parameter needs a value or a default."""
         declared = self.definition["parameters"]
         unknown = set(self.parameters) - set(declared)
         assert not unknown, f"not declared: {unknown}"
@@ -65,34 +65,34 @@ class Run:
         self.parameters = {**defaults, **self.parameters}
 
     def go(self) -> str:
-        """Do all actions; how the run ended."""
+        """Run all actions; return the status of the run."""
         return self.scope(self.definition["actions"])
 
     def scope(self, actions: dict[str, Any]) -> str:
-        """Do actions in the order of `runAfter`; failed if one failed and none looked after it."""
+        """Run actions in the order of `runAfter`; failed if one failed that no other handles."""
         left = dict(actions)
         while left:
             name = next(n for n, a in left.items() if not set(a.get("runAfter", {})) & set(left))
             action = left.pop(name)
             waits = action.get("runAfter", {})
-            assert set(waits) <= set(actions), f"{name} waits for what is not beside it"
+            assert set(waits) <= set(actions), f"{name} waits for an action of another scope"
             if all(self.status[before] in allowed for before, allowed in waits.items()):
                 self.outputs.pop(name, None)
                 self.status[name] = self.act(name, action)
             else:
                 self.status[name] = "Skipped"
-        heeded = {before for action in actions.values() for before in action.get("runAfter", {})}
-        lasts = [name for name in actions if name not in heeded]
+        handled = {before for action in actions.values() for before in action.get("runAfter", {})}
+        lasts = [name for name in actions if name not in handled]
         return "Failed" if any(self.ended_badly(name, actions) for name in lasts) else "Succeeded"
 
     def ended_badly(self, name: str, actions: dict[str, Any]) -> bool:
-        """Whether an action failed, or was skipped because one before it did."""
+        """Return whether an action failed, or was skipped because an earlier one failed."""
         if self.status[name] == "Skipped":
             return any(self.ended_badly(n, actions) for n in actions[name].get("runAfter", {}))
         return self.status[name] != "Succeeded"
 
     def act(self, name: str, action: dict[str, Any]) -> str:
-        """Do one action; how it ended."""
+        """Run an action; return its status."""
         try:
             return getattr(self, f"do_{action['type'].lower()}")(name, action)
         except (LookupError, TypeError, ValueError, ElementTree.ParseError) as error:
@@ -166,7 +166,7 @@ class Run:
         return "TimedOut"
 
     def value(self, given: Any) -> Any:
-        """What is given, with its expressions evaluated."""
+        """Return a value with its expressions evaluated."""
         if isinstance(given, dict):
             return {name: self.value(each) for name, each in given.items()}
         if isinstance(given, list):
@@ -178,27 +178,27 @@ class Run:
 
 
 class Expression:
-    """One expression, evaluated as it is read."""
+    """An expression, evaluated while it is parsed."""
 
     def __init__(self, text: str, run: Run) -> None:
         self.tokens = list(_tokens(text))
         self.run = run
 
     def value(self) -> Any:
-        """Of all of it."""
+        """Return the value of the complete expression."""
         value = self.term()
         if self.tokens:
             raise ValueError(f"left over: {self.tokens[0][0]}")
         return value
 
     def take(self, *wanted: str) -> str | None:
-        """The next sign, if it is one of the wanted."""
+        """Remove and return the next sign if it is one of those wanted; else return None."""
         if self.tokens and self.tokens[0][4] in wanted:
             return str(self.tokens.pop(0)[4])
         return None
 
     def term(self) -> Any:
-        """A constant or a call, and the properties that are taken of it."""
+        """Return the value of a constant or a call, or of a property of it."""
         token = self.tokens.pop(0)
         text, number, name, _ = token.groups()
         if text is not None:
@@ -220,7 +220,7 @@ class Expression:
         return value
 
     def call(self, name: str) -> Any:
-        """A function of all its arguments."""
+        """Return the value of a function, after all of its arguments are evaluated."""
         assert self.take("("), f"{name} is no function here"
         arguments = []
         while not self.take(")"):
@@ -273,7 +273,6 @@ def _utc_now(form: str) -> str:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "and": lambda *values: all(values),
-    "or": lambda *values: any(values),
     "not": lambda value: not value,
     "equals": lambda one, other: one == other,
     "greater": lambda one, other: one > other,
