@@ -6,6 +6,7 @@ The functions here first check what would otherwise fail late or hang, then call
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -121,9 +122,47 @@ def _with_inputs(params: str | None) -> str | None:
 def _check_options(options: Mapping[str, Any]) -> None:
     """Check environment, pipeline and parameters; raise ValueError if one is invalid."""
     context = click.get_current_context().obj
-    faults.check_environment(Path(context.metadata.project_path), context.env)
+    _check_environment(Path(context.metadata.project_path), context.env)
     translation.check_pipeline_name(options["pipeline"], list(pipelines))
-    faults.check_parameters(options["params"])
+    _check_parameters(options["params"])
+
+
+def _check_parameters(text: str | None) -> None:
+    """Check that kedro-azureml can read `--params`, and pass them to the steps.
+
+    Raises:
+        ValueError: The text is not a JSON object, or has an apostrophe.
+    """
+    if not text:
+        return
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise ValueError(
+            f"--params is not JSON ({error}); use --params '{{\"seed\": 1}}'"
+        ) from error
+    if not isinstance(given, dict):
+        raise ValueError(
+            f"--params expects a JSON object, not {text}; use --params '{{\"seed\": 1}}'"
+        )
+    translation.check_apostrophes(given)
+
+
+def _check_environment(project: Path, environment: str) -> None:
+    """Check that an environment passes data between steps in folders of Azure ML.
+
+    The alternative of kedro-azureml, pickles in a storage account, would put the account's key into
+    each step, so it is not supported.
+
+    Raises:
+        ValueError: `pipeline_data_passing` is not enabled, or a setting is invalid.
+    """
+    passing = faults.workspace_settings(project, environment).get("pipeline_data_passing") or {}
+    if not passing.get("enabled"):
+        raise ValueError(
+            f"environment '{environment}' is not for Azure ML: its azureml.yml does not set "
+            "`pipeline_data_passing: {enabled: true}`; use `kedro azureml -e azureml …`"
+        )
 
 
 def _mark_folder(name: str, folder: Path) -> None:

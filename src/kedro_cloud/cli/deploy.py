@@ -51,7 +51,7 @@ def deploy(metadata: Any, /, **options: Any) -> None:
         raise click.UsageError("--local changes nothing; remove --dry-run and --keep")
     hide_log_lines()
     project = Path(metadata.project_path)
-    which = (options["model"], options["version"], options["stage"] or "")
+    which = (options["model"], options["version"], options["stage"] or "")  # for choose_version
     if options["local"]:
         _serve(project, options["env"] or "base", which, options["port"] or PORT)
     else:
@@ -81,7 +81,7 @@ def _deploy_to_azure(
     from kedro_cloud.provisioning.environment import Image
     from kedro_cloud.workspace import connection
 
-    settings = _settings(project, environment, which[0])
+    settings = _deployment_settings(project, environment, which[0])
     image = Image.from_project(project, "serving")
     client = connection.connect(project, environment)
     registry = WorkspaceRegistry(client, environment)
@@ -120,7 +120,7 @@ def _deploy_to_azure(
         click.echo(_format_example(scoring_uri))
 
 
-def _settings(project: Path, environment: str, model: str) -> Any:
+def _deployment_settings(project: Path, environment: str, model: str) -> Any:
     """Return the settings of a model's deployment.
 
     Raises:

@@ -74,6 +74,10 @@ def compile_pipeline(
 
     Returns:
         Client of the workspace, and the compiled pipeline.
+
+    Raises:
+        ValueError: Code, pipeline, settings or environment are not valid.
+        azure.core.exceptions.ResourceNotFoundError: A cluster does not exist.
     """
     from kedro_cloud.jobs import snapshot
     from kedro_cloud.monitoring.step_variables import step_variables
@@ -85,7 +89,8 @@ def compile_pipeline(
     compiled = CompiledPipeline.from_pipeline(metadata, env, pipeline, params)
     client = connection.connect(project, env)
     connection.check_step_image(client, project, env)
-    connection.check_clusters(client, compiled.clusters)
+    for cluster in compiled.clusters:
+        client.compute.get(cluster)  # raises before code is uploaded
     return client, compiled.with_variables(step_variables(client, project, env))
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from kedro_cloud.jobs.progress import Status
 
 _POLL_INTERVAL_S = 5.0
-_TOO_MANY_REQUESTS = 429
-_SERVER_ERROR = 500
+"""Interval between requests for the status of a job."""
 
 
 @click.command(cls=Command)
@@ -106,7 +106,7 @@ def _is_transient(error: Exception) -> bool:
 
     if isinstance(error, HttpResponseError):
         status = error.status_code or 0
-        return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
+        return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, ServiceRequestError | ServiceResponseError)
 
 

@@ -101,7 +101,8 @@ def _watch(metadata: Any, given: Any) -> int:
     cloud = cloud_settings(project, given.env)
     trigger = FileTrigger(project, given.env, cloud, given.results, given.params)
     location = trigger.open_location(given.location)
-    location.list_files(), location.list_tags()  # raises if one cannot be read
+    location.list_files()  # raises if the location cannot be read
+    location.list_tags()  # or its markers
     is_local, is_blob = given.start in (LOCAL, REHEARSAL), "://" in location.address
     if given.start == REHEARSAL and is_blob:
         raise ValueError(f"{location.address}: a rehearsal cannot read it; watch a folder")
@@ -109,7 +110,7 @@ def _watch(metadata: Any, given: Any) -> int:
         raise ValueError(f"{location.address}: a cluster cannot read it; watch a container")
     starter = _make_starter(trigger, metadata, given)
     watcher = Watcher(location, starter, trigger.trigger.attempts, every=given.every)
-    if given.dry_run:  # room for no run, and no time in which files might change
+    if given.dry_run:  # start no run, and do not wait for files that may still change
         watcher.max_concurrent_runs = watcher.every = 0
         watcher.scan()
         echo_lines(display.summarize(watcher.files, dry_run=True))

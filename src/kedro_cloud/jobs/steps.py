@@ -79,8 +79,6 @@ class Steps(Pipeline):
 
     def __add__(self, other: Any) -> Pipeline:
         """Return the sum as steps; a session adds the pipelines that it runs."""
-        if not isinstance(other, Pipeline):
-            return NotImplemented
         plain = other.plain if isinstance(other, Steps) else other
         return Steps(self.plain + plain, self._compute)
 

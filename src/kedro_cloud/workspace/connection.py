@@ -33,7 +33,8 @@ def connect(project: Path, environment: str, subscription: str = "") -> MLClient
         subscription: Subscription ID; overrides the setting.
 
     Raises:
-        ValueError: Settings of the workspace are missing, or there is no valid credential.
+        ValueError: Settings of the workspace are missing or invalid, or there is no valid
+            credential.
     """
     from azure.ai.ml import MLClient
     from azure.identity import DefaultAzureCredential
@@ -107,16 +108,6 @@ def check_image_registered(
             f"workspace '{client.workspace_name}' has no Azure ML environment '{reference}', "
             f"needed by {needed_by}; register it: kedro cloud environment{option}"
         )
-
-
-def check_clusters(client: MLClient, names: list[str]) -> None:
-    """Check that clusters exist, before code is uploaded.
-
-    Raises:
-        azure.core.exceptions.ResourceNotFoundError: A cluster does not exist.
-    """
-    for name in names:
-        client.compute.get(name)
 
 
 def check_storage(client: MLClient) -> None:

@@ -1,4 +1,4 @@
-"""Check settings for Azure ML, and format its errors in one line."""
+"""Read the settings of the workspace, and format errors of Azure ML in one line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from azure.core.exceptions import (
 
 from kedro_cloud.core import azureml_settings, config
 from kedro_cloud.core.errors import describe, is_traceback_requested, is_user_error
-from kedro_cloud.jobs import translation
 from kedro_cloud.workspace.answers import (
     format_error_response,
     format_missing_cluster,
@@ -35,44 +34,6 @@ _COLOUR = re.compile(r"\x1b\[\d*m")
 _INVALID_COMPUTE = re.compile(
     r'"path": "jobs\.(?P<step>\w+)\.compute",\s*"value": "azureml:(?P<cluster>[^"]+)"'
 )
-
-
-def check_parameters(text: str | None) -> None:
-    """Check that kedro-azureml can read `--params`, and pass them to the steps.
-
-    Raises:
-        ValueError: The text is not a JSON object, or has an apostrophe.
-    """
-    if not text:
-        return
-    try:
-        given = json.loads(text)
-    except ValueError as error:
-        raise ValueError(
-            f"--params is not JSON ({error}); use --params '{{\"seed\": 1}}'"
-        ) from error
-    if not isinstance(given, dict):
-        raise ValueError(
-            f"--params expects a JSON object, not {text}; use --params '{{\"seed\": 1}}'"
-        )
-    translation.check_apostrophes(given)
-
-
-def check_environment(project: Path, environment: str) -> None:
-    """Check that an environment passes data between steps in folders of Azure ML.
-
-    The alternative of kedro-azureml, pickles in a storage account, would put the account's key into
-    each step, so it is not supported.
-
-    Raises:
-        ValueError: `pipeline_data_passing` is not enabled, or a setting is invalid.
-    """
-    passing = workspace_settings(project, environment).get("pipeline_data_passing") or {}
-    if not passing.get("enabled"):
-        raise ValueError(
-            f"environment '{environment}' is not for Azure ML: its azureml.yml does not set "
-            "`pipeline_data_passing: {enabled: true}`; use `kedro azureml -e azureml …`"
-        )
 
 
 def workspace_settings(project: Path, environment: str) -> dict[str, Any]:
@@ -132,6 +93,7 @@ def explain(error: BaseException) -> str | None:
     if is_ours or isinstance(error, _config_exception()):
         return describe(error)
     last = traceback.extract_tb(error.__traceback__)[-1:]
+    # The messages of these functions of kedro-azureml do not name the setting.
     function = last[0].name if last else ""
     if function == "_get_kedro_param":
         return (
