@@ -93,7 +93,7 @@ class TelemetryHooks(NodeStartHooks):
         self._nodes.clear()
         self.clear_starts()
         pipeline, self._step = STEP.get() or ("", "")
-        self._pipeline = pipeline or _pipeline_names(run_params)
+        self._pipeline = pipeline or _join_pipeline_names(run_params)
         self._run = self._telemetry.begin(self._pipeline, self._properties())
 
     @hook_impl(trylast=True)
@@ -124,7 +124,7 @@ class TelemetryHooks(NodeStartHooks):
     def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
         """Record the rows of a node's outputs before they are saved."""
         if opened := self._nodes.get(node.name):
-            opened.span.set_attribute("rows", sum(map(_rows, outputs.values())))
+            opened.span.set_attribute("rows", sum(map(_count_rows, outputs.values())))
             opened.has_run = True
             opened.last_event_ns = time.time_ns()
 
@@ -183,13 +183,13 @@ class TelemetryHooks(NodeStartHooks):
             self.switch_off(reason)
 
 
-def _pipeline_names(run_params: Mapping[str, Any]) -> str:
+def _join_pipeline_names(run_params: Mapping[str, Any]) -> str:
     """Return the pipelines of `kedro run`, comma-separated."""
     names = run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"]
     return ",".join(names)
 
 
-def _rows(data: Any) -> int:
+def _count_rows(data: Any) -> int:
     """Return the number of rows of a table, array or list; 0 for other types."""
     if isinstance(data, list):
         return len(data)

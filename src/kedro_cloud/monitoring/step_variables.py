@@ -19,7 +19,7 @@ from kedro_cloud.core.variables import AUTHENTICATION_STRING, CONNECTION_STRING
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-_VERSION = "2020-02-02"
+_API_VERSION = "2020-02-02"
 _NEEDED = ("InstrumentationKey", "IngestionEndpoint")
 """Parts of a connection string to keep; the others are for live metrics, which are not used."""
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def _connection_string(resource: str) -> str:
         service: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
             base, policies=[RetryPolicy(retry_total=2), authentication]
         )
-        request = HttpRequest("GET", f"{base}{resource}", params={"api-version": _VERSION})
+        request = HttpRequest("GET", f"{base}{resource}", params={"api-version": _API_VERSION})
         try:
             response = service.send_request(request)
             response.raise_for_status()

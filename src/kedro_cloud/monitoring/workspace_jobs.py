@@ -38,6 +38,7 @@ _REUSED = "azureml.isreused"
 _LOGS = (r"user_logs/std_log(_process_0+)?\.txt", r"user_logs/.*", r"logs/azureml/.*", r".*")
 """Patterns of a step's logs: the output of its command, or logs of an earlier phase."""
 _TAIL = 20
+"""Lines at the end of a log that are shown."""
 _MAX_LISTED = 500
 """Number of the workspace's latest jobs that are searched for those of this project."""
 _RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -98,10 +99,12 @@ class WorkspaceJobs:
 
     def _summary(self, job: Any, runs: Iterable[Any], note: str) -> Status:
         own = [run for run in runs if run.info.run_id == job.name]
-        below = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == job.name]
+        children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == job.name]
         endpoint_pipeline = self._experiments.get(str(job.experiment_name))
         pipeline = endpoint_pipeline or str(job.display_name or job.name)
-        metrics = {key: value for run in (*below, *own) for key, value in run.data.metrics.items()}
+        metrics = {
+            key: value for run in (*children, *own) for key, value in run.data.metrics.items()
+        }
         context = job.creation_context
         return Status(
             name=str(job.name),
@@ -147,7 +150,7 @@ class WorkspaceJobs:
         names = (name for kind in _LOGS for name in sorted(logs) if re.fullmatch(kind, name))
         log = next(names, None)
         try:
-            return fault, _tail(logs[log]) if log else ()
+            return fault, _read_tail(logs[log]) if log else ()
         except (AzureError, OSError) as error:
             return fault, (f"(the log is not available: {type(error).__name__})",)
 
@@ -165,12 +168,12 @@ class WorkspaceJobs:
                 return resume
         return ""
 
-    def _runs(self, experiments: Collection[str], below: str) -> tuple[list[Any], str]:
+    def _runs(self, experiments: Collection[str], parent: str) -> tuple[list[Any], str]:
         """Return the MLflow runs, latest first, and a note if they are not available.
 
         Args:
             experiments: Names of the experiments.
-            below: ID of a run, to return only it and its child runs; all if empty.
+            parent: ID of a run, to return only it and its child runs; all if empty.
         """
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
@@ -185,9 +188,9 @@ class WorkspaceJobs:
             if not ids:
                 return [], ""
             order = ["attributes.start_time DESC"]
-            where = f"tags.mlflow.parentRunId = '{below}'" if below else ""
+            where = f"tags.mlflow.parentRunId = '{parent}'" if parent else ""
             runs = list(self._tracking.search_runs(ids, where, max_results=200, order_by=order))
-            return runs + ([self._tracking.get_run(below)] if below else []), ""
+            return runs + ([self._tracking.get_run(parent)] if parent else []), ""
         except (MlflowException, RequestException) as error:
             return [], f"times and metrics are not available: {_one_line(str(error))}"
 
@@ -232,7 +235,7 @@ def _seconds(run: Any) -> float | None:
     return max(0.0, (end - run.info.start_time) / 1000)
 
 
-def _tail(url: str) -> tuple[str, ...]:
+def _read_tail(url: str) -> tuple[str, ...]:
     """Return the last lines of a log with a signed URL."""
     from azure.core import PipelineClient
     from azure.core.rest import HttpRequest, HttpResponse

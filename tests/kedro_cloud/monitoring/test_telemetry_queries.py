@@ -97,13 +97,6 @@ def test_the_workbook_contains_exactly_the_queries():
     assert set(re.findall(r"loadTextContent\('\.\./queries/(\w+)\.kql'\)", text)) == set(QUERIES)
 
 
-def test_the_workbook_is_deployed_and_steps_may_send_metrics():
-    text = (ROOT / "infra/main.bicep").read_text()
-    assert "'modules/workbook.bicep'" in text
-    rights = (ROOT / "infra/modules/job_rights.bicep").read_text()
-    assert re.search(r"insights_role\.bicep' = \{[^}]*metricsPublisher", rights)
-
-
 def test_each_primary_metric_is_reported_by_its_pipeline():
     cloud = yaml.safe_load((ROOT / "conf/azureml/cloud.yml").read_text())["cloud"]
     pages = "".join(file.read_text() for file in (ROOT / "docs/reference").glob("*.md"))
