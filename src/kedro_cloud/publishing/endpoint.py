@@ -53,7 +53,7 @@ class Publication:
     @cached_property
     def version(self) -> str:
         """Version of the component; changes with steps, code, environment and inputs."""
-        return digest([self._document(), self.compiled.content])[:_DIGITS]
+        return digest([self._build_document(), self.compiled.content])[:_DIGITS]
 
     @property
     def deployment(self) -> str:
@@ -124,7 +124,7 @@ class Publication:
         for name in replaced[_MAX_DEPLOYMENTS - 1 :]:
             yield Change(GONE, "deployment", name, "an old version", partial(self._remove, name))
 
-    def _document(self) -> dict[str, Any]:
+    def _build_document(self) -> dict[str, Any]:
         """Return the component document without name and version.
 
         All steps receive all inputs, used or not: Azure ML reuses the earlier output of a step with
@@ -167,7 +167,7 @@ class Publication:
     def _create_component(self) -> None:
         from azure.ai.ml import load_component
 
-        document = {**self._document(), "name": self.component, "version": self.version}
+        document = {**self._build_document(), "name": self.component, "version": self.version}
         with hide_warnings():
             component: Any = load_component(
                 StringIO(yaml.safe_dump(document)),

@@ -1,4 +1,4 @@
-"""Show how to invoke an endpoint: with the Azure CLI, the REST API or Python."""
+"""Show how to invoke an endpoint: with the Azure CLI or the REST API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AUDIENCE = "https://ml.azure.com"
 
 
 def format_invocations(name: str, address: str, endpoint: Endpoint) -> Iterator[str]:
-    """Yield the lines of three examples that invoke an endpoint.
+    """Yield the lines of two examples that invoke an endpoint.
 
     Args:
         name: Name of the endpoint.
@@ -33,12 +33,6 @@ def format_invocations(name: str, address: str, endpoint: Endpoint) -> Iterator[
     yield f"  POST {address}"
     literals = {key: {"jobInputType": "Literal", "value": value} for key, value in values.items()}
     yield f"  {_to_json({'properties': {'inputData': literals}})}"
-    yield "with Python:"
-    inputs = ", ".join(
-        f'"{key}": Input(type="{endpoint.inputs[key].type}", default={value!r})'
-        for key, value in values.items()
-    )
-    yield f'  client.batch_endpoints.invoke("{name}", inputs={{{inputs}}})'
 
 
 def _example(kind: str, default: Any) -> Any:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _CONTENT = "kedro_cloud_content"
 """Tag of schedules: hash of the job's content."""
 _DIGITS = 12
+"""Hexadecimal digits of the hash in the tag."""
 
 
 @dataclass(frozen=True)

@@ -139,10 +139,8 @@ def test_valid_cron_expressions_are_accepted(expression, same):
         ("0 18-6 * * *", "'18-6': expected hours"),
         ("*/0 * * * *", "'\\*/0': expected minutes"),
         ("@hourly", "has 1 fields; expected five"),
-        ("0 0 0 * * *", "has 6 fields; expected five"),
         ("* * * * *", "starts jobs 1 minutes apart"),
         ("0,55 * * * *", "starts jobs 5 minutes apart"),
-        ("0 0; id * * *", "has 6 fields"),
     ],
 )
 def test_invalid_cron_expressions_are_rejected_with_the_field(expression, message):
