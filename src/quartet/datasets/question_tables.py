@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from kedro.io.core import DatasetError
 
+from quartet.datasets.columns import format_columns
 from quartet.datasets.compression import open_text_table
 from quartet.datasets.file import InputDataset
 from quartet.datasets.location import Location
@@ -32,10 +33,8 @@ _FILE_STEMS: Mapping[Table, tuple[str, ...]] = {
     "questions": ("newquestions", "newquestion", "new", "unanswered"),
 }
 """Recognised file names by table: without suffix, in lower case, letters only."""
-_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 _WORKBOOK_SUFFIXES = (".xlsx", ".xls", ".ods")
-_MAX_FILES = 8
-"""Names of files in an error message."""
+_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", *_WORKBOOK_SUFFIXES)
 
 
 class QuestionTableDataset(InputDataset[pd.DataFrame]):
@@ -125,9 +124,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
     def _list_tables(self) -> list[str]:
         """Return the paths of the tables in the folder, except tables of new questions."""
         names = [str(entry["name"]) for entry in self._root.list_entries()]
-        tables = [
-            name for name in names if _get_suffix(name) in (*_TABLE_SUFFIXES, *_WORKBOOK_SUFFIXES)
-        ]
+        tables = [name for name in names if _get_suffix(name) in _SUFFIXES]
         return [name for name in tables if _find_role(name) != "questions"]
 
     def _find_table(self, table: Table) -> Location | None:
@@ -146,8 +143,9 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         tables = self._list_tables()
         own = [path for path in tables if _get_stem(path) in _FILE_STEMS[table]]
         if len(own) > 1:
-            names = ", ".join(PurePosixPath(path).name for path in own[:_MAX_FILES])
-            raise DatasetError(f"{self._root.path}: {names} may all be the {table}; keep one")
+            raise DatasetError(
+                f"{self._root.path}: {_format_names(own)} may all be the {table}; keep one"
+            )
         if not own and table == "originals" and len(tables) == 1:
             own = [path for path in tables if _find_role(path) is None]
         return replace(self._location, path=own[0]) if own else None
@@ -156,16 +154,15 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         """Check that a folder without duplicates has no table that may be the duplicates."""
         others = [path for path in self._list_tables() if _find_role(path) is None]
         if others and len(self._list_tables()) > 1:
-            names = ", ".join(PurePosixPath(path).name for path in others[:_MAX_FILES])
             raise DatasetError(
-                f"{self._root.path}: found no duplicates, and {names}; rename them to duplicates "
-                "or answers, or move them away"
+                f"{self._root.path}: found no duplicates, and {_format_names(others)}; rename them "
+                "to duplicates or answers, or move them away"
             )
 
     def _format_missing(self) -> str:
         path, root = self._location.path, self._root.path
-        names = [PurePosixPath(each).name for each in self._list_tables()[:_MAX_FILES]]
-        found = f"found {', '.join(names)} beside it" if names else f"no table is in {root}"
+        tables = self._list_tables()
+        found = f"found {_format_names(tables)} beside it" if tables else f"no table is in {root}"
         wanted = "originals.csv" if self._table == "originals" else f"{self._table}.csv"
         return (
             f"{path}: no such file; {found}; expected {wanted}, or one table with the columns "
@@ -279,6 +276,10 @@ def _join_text(table: pd.DataFrame) -> pd.DataFrame:
         return table
     text = join_title_and_body(table["Title"], table["Body"])
     return table.drop(columns=["Title", "Body"]).assign(Text0=text)
+
+
+def _format_names(paths: Sequence[str]) -> str:
+    return format_columns(PurePosixPath(path).name for path in paths)
 
 
 def _get_suffix(path: str) -> str:
