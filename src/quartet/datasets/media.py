@@ -157,7 +157,7 @@ class MediaDataset(InputDataset[Media]):
         filesystem, path = self._location.filesystem, self._location.path.rstrip("/")
         filesystem.invalidate_cache()
         location = Location(filesystem, path)
-        if self._is_folder(path):
+        if filesystem.isdir(path):
             return self._load_folder(location)
         if not filesystem.exists(path):
             raise DatasetError(f"{path}: no such file; {self._hint}")
@@ -213,9 +213,3 @@ class MediaDataset(InputDataset[Media]):
     def _read_header(self, path: str) -> PictureHeader | None:
         with self._location.filesystem.open(path, "rb", block_size=_HEADER_BLOCK) as file:
             return read_header(file, PurePosixPath(path).name, self._max_megapixels)
-
-    def _is_folder(self, path: str) -> bool:
-        try:
-            return bool(self._location.filesystem.isdir(path))
-        except OSError as error:
-            raise DatasetError(f"{path}: cannot be accessed ({error}); {self._hint}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -10,7 +10,19 @@ import numpy as np
 import pandas as pd
 from kedro.io.core import DatasetError
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, cast, func, select, true
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    cast,
+    false,
+    func,
+    select,
+    true,
+)
 from sqlalchemy.engine import Connection
 
 from kedro_cloud.core.run_command import run_command
@@ -254,24 +266,48 @@ class SensorQueries:
         Raises:
             DatasetError: A row was damaged, or changed by another program.
         """
-        columns = [column for column in table.c if column.name not in ("sensor_id", "window_end")]
-        query = select(table.c.sensor_id, table.c.window_end, *columns)
-        numpy_types = [
-            np.int32,
-            _TIME_TYPE,
-            *(_NUMPY_TYPES[column.type.python_type] for column in columns),
-        ]
+        others = [column for column in table.c if column.name not in ("sensor_id", "window_end")]
         chosen = None if pairs is None else set(pairs)
+        (sensor, end, *values), ids = self._fetch(table, others, conditions, chosen)
+        if table is windows:
+            others.pop()
+            checksum = values.pop()
+            self._check_windows(checksum, [end, sensor, *values])
+        names = sorted(ids if chosen is None else chosen & ids.keys())
+        rank = np.full(max(ids.values(), default=0) + 1, -1, np.int32)  # -1: not among `pairs`
+        rank[[ids[pair] for pair in names]] = np.arange(len(names))
+        order = np.lexsort((end, rank[sensor]))
+        order = order[rank[sensor[order]] >= 0]
+        index = rank[sensor[order]]
+        device, name = (np.array([pair[part] for pair in names], object) for part in (0, 1))
+        frame = {"device": device[index], "sensor": name[index], "window_end": end[order]}
+        frame |= {column.name: value[order] for column, value in zip(others, values, strict=True)}
+        return pd.DataFrame(frame, copy=False)
 
-        def read(connection: Connection) -> tuple[list[list[Any]], dict[Pair, int]]:
+    def _fetch(
+        self,
+        table: Table,
+        others: Sequence[Column[Any]],
+        conditions: Sequence[ColumnElement[bool]],
+        chosen: Set[Pair] | None,
+    ) -> tuple[list[NDArray[Any]], dict[Pair, int]]:
+        """Return the sensor ids, the ends and other columns of the rows, and the ids by sensor.
+
+        The rows include those of other sensors if `chosen` are too many for a statement.
+
+        Raises:
+            DatasetError: A value has another type than its column.
+        """
+        query = select(table.c.sensor_id, table.c.window_end, *others)
+        types = [np.int32, _TIME_TYPE, *(_NUMPY_TYPES[each.type.python_type] for each in others)]
+
+        def read(connection: Connection) -> tuple[list[list[NDArray[Any]]], dict[Pair, int]]:
             filtered = query
             if chosen is not None and len(chosen) <= VALUES_PER_STATEMENT:
                 known = self._ids.load(connection)
                 ids = [known[pair] for pair in chosen if pair in known]
                 filtered = query.where(table.c.sensor_id.in_(ids))
-            parts = [
-                read_columns(connection, filtered.where(each), numpy_types) for each in conditions
-            ]
+            parts = [read_columns(connection, filtered.where(each), types) for each in conditions]
             return parts, self._ids.load(connection)
 
         try:
@@ -280,25 +316,7 @@ class SensorQueries:
             raise DatasetError(
                 f"{self.name}: table {table.name} has a value of another type ({error}): {_DAMAGED}"
             ) from error
-        parts = parts or [[np.empty(0, kind) for kind in numpy_types]]
-        sensor, end, *values = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        if table is windows:
-            columns.pop()
-            checksum = values.pop()
-            self._check_windows(checksum, [end, sensor, *values])
-        names = sorted(ids)
-        rank = np.zeros(max(ids.values(), default=0) + 1, np.int32)
-        rank[[ids[pair] for pair in names]] = np.arange(len(names))
-        order = np.lexsort((end, rank[sensor]))
-        if chosen is not None:
-            is_chosen = np.array([pair in chosen for pair in names], dtype=bool)
-            order = order[is_chosen[rank[sensor[order]]]]
-        index = rank[sensor[order]]
-        device, name = (np.array([pair[part] for pair in names], object) for part in (0, 1))
-        frame = {"device": device[index], "sensor": name[index]}
-        frame["window_end"] = end[order]
-        frame |= {column.name: value[order] for column, value in zip(columns, values, strict=True)}
-        return pd.DataFrame(frame, copy=False)
+        return [np.concatenate(column) for column in zip(*parts, strict=True)], ids
 
     def _check_windows(self, stored: NDArray[np.int64], columns: Sequence[NDArray[Any]]) -> None:
         """Check that windows are as they were written; columns begin with the end of the window.
@@ -338,7 +356,7 @@ def _match_unscored(after: Cursor | None, until: Cursor) -> list[ColumnElement[b
     The database uses an index for each of them, but none for their disjunction.
     """
     if until.watermark is None:
-        return []
+        return [false()]
     if after is None or after.watermark is None:
         return [_ends_between(windows, None, until.watermark)]
     old = _ends_between(windows, None, min(after.watermark, until.watermark))
