@@ -84,11 +84,9 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
             return self._parse(open_decompressed(file, size, path), size, path)
 
     def _find(self) -> Location | None:
-        """Return the location of the file, under its own or an alternative name."""
-        candidates, filesystem = self._list_candidates(), self._location.filesystem
-        # Not `exists`: a folder may have the name of a file.
-        files = (each for each in candidates if filesystem.isfile(each.path))
-        return next(files, None) or (self._location if self._location.exists() else None)
+        """Return the location of the file; unlike others, it may be in a folder of its name."""
+        files = (each for each in self._list_candidates() if each.filesystem.isfile(each.path))
+        return next(files, None)
 
     def _list_candidates(self) -> list[Location]:
         """Return the locations at which the file may be, the configured one first."""
