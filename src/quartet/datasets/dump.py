@@ -61,25 +61,20 @@ class DumpFile:
 
     def _blocks(self) -> Iterator[bytes]:
         """Yield the content, decompressed if its first bytes are those of gzip or bzip2."""
-        with ExitStack() as stack:
-            file = stack.enter_context(self.location.filesystem.open(self.name, "rb"))
-            reading = stack.enter_context(
-                tqdm.wrapattr(
-                    file,
-                    "read",
-                    desc=PurePosixPath(self.name).name,
-                    total=self.location.filesystem.size(self.name),
-                    disable=None,
-                    delay=2,
-                )
-            )
+        filesystem, name = self.location.filesystem, PurePosixPath(self.name).name
+        options = {"total": filesystem.size(self.name), "disable": None, "delay": 2}
+        with (
+            filesystem.open(self.name, "rb") as file,
+            tqdm.wrapattr(file, "read", desc=name, **options) as reading,
+        ):
             chunks = iter(lambda: reading.read(_CHUNK_BYTES), b"")
             first = next(chunks, b"")
             check_no_archive(self.name, first, "XML")
-            magics = (magic for magic in _DECOMPRESSORS if first.startswith(magic))
-            create = _DECOMPRESSORS.get(next(magics, b""))
-            blocks = chain([first], chunks)
-            yield from blocks if create is None else self._decompress(blocks, create)
+            blocks: Iterator[bytes] = chain([first], chunks)
+            for magic, create_decompressor in _DECOMPRESSORS.items():
+                if first.startswith(magic):
+                    blocks = self._decompress(blocks, create_decompressor)
+            yield from blocks
 
     def _decompress(
         self, chunks: Iterable[bytes], create_decompressor: Callable[[], Any]

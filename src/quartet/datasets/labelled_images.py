@@ -144,19 +144,15 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
             if _get_plain_name(file.path).endswith((*_TABLE_SUFFIXES, ".npz"))
         ]
         own = [
-            file
-            for file in usable
-            if _contains_word(file.path, part) and _contains_word(file.path, content)
+            file for file in usable if _has_word(file.path, part) and _has_word(file.path, content)
         ]
         shared = [
             file
             for file in tables
-            if _contains_word(file.path, part)
-            and not (_contains_word(file.path, "images") or _contains_word(file.path, "labels"))
+            if _has_word(file.path, part)
+            and not (_has_word(file.path, "images") or _has_word(file.path, "labels"))
         ]
-        single = [
-            file for file in tables if len(usable) == 1 and not _contains_word(file.path, "train")
-        ]
+        single = [file for file in tables if len(usable) == 1 and not _has_word(file.path, "train")]
         for candidates in (own, shared, single):
             if len(candidates) > 1:
                 names = format_columns(PurePosixPath(file.path).name for file in candidates)
@@ -170,10 +166,10 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
     def _find_folder(self, part: Part) -> Location | None:
         """Return the folder with a folder of pictures for each class of a part."""
         folders = self._list(self._root, "directory")
-        if own := [folder for folder in folders if _contains_word(folder.path, part)]:
+        if own := [folder for folder in folders if _has_word(folder.path, part)]:
             return own[0]
         is_split = any(
-            _contains_word(folder.path, each) for folder in folders for each in ("train", "test")
+            _has_word(folder.path, each) for folder in folders for each in ("train", "test")
         )
         has_classes = part == "train" and not is_split and any(map(self._list_pictures, folders))
         return self._root if has_classes else None
@@ -225,20 +221,14 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
         file.seek(0)
         with np.load(file, allow_pickle=False) as arrays:
             names = list(arrays)
-            own = [
-                n
-                for n in names
-                if _contains_word(n, self._part) and _contains_word(n, self._content)
-            ]
+            own = [n for n in names if _has_word(n, self._part) and _has_word(n, self._content)]
             if not own and self._is_only_part(path, names):
-                own = [n for n in names if _contains_word(n, self._content)]
-                if not own and len(names) == 1 and _contains_word(path, self._content):
+                own = [n for n in names if _has_word(n, self._content)]
+                if not own and len(names) == 1 and _has_word(path, self._content):
                     own = names
             if len(own) == 1:
                 return np.asarray(arrays[own[0]])
-        if self._part == "test" and not any(
-            _contains_word(name, "test") for name in (*names, path)
-        ):
+        if self._part == "test" and not any(_has_word(name, "test") for name in (*names, path)):
             return None
         raise DatasetError(
             f"{path}: expected one array {'xy'[self._content == 'labels']}_{self._part}, found "
@@ -247,10 +237,10 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
 
     def _is_only_part(self, path: str, names: Sequence[str]) -> bool:
         """Return whether all arrays, or rows, of a file are of this part."""
-        if any(_contains_word(name, part) for name in names for part in ("train", "test")):
+        if any(_has_word(name, part) for name in names for part in ("train", "test")):
             return False
-        return _contains_word(path, self._part) or (
-            self._part == "train" and not _contains_word(path, "test")
+        return _has_word(path, self._part) or (
+            self._part == "train" and not _has_word(path, "test")
         )
 
     def _read_table(self, file: Any, path: str) -> Array | None:
@@ -313,7 +303,7 @@ def _get_plain_name(path: str) -> str:
     return PurePosixPath(path).name.lower().removesuffix(".gz")
 
 
-def _contains_word(path: str, meaning: str) -> bool:
+def _has_word(path: str, meaning: str) -> bool:
     """Return whether a name has a word of a part or content: `xTrain`, `x_train`.
 
     Args:
