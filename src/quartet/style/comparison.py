@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -26,8 +25,6 @@ METRICS = (
     "visible_share",
 )
 """Metrics of each pair of frames."""
-
-_EMPTY = np.zeros((0, 0, 3), dtype=np.uint8)
 
 _THUMBNAIL_SIDE = 480
 """Longest side of a thumbnail, pixels."""
@@ -76,7 +73,7 @@ def compare(
     thumbnail_indices = _sample_evenly(plan.frames, pictures)
     indices = sorted({*chosen, *(index + 1 for index in chosen), *thumbnail_indices})
     rows, thumbnails = [], []
-    previous: tuple[int, Pair] = (-1, (_EMPTY, _EMPTY))
+    before: Pair | None = None
     both = tqdm(
         decode_frame_pairs(source, stylized, plan, stylized_plan, indices),
         total=len(indices),
@@ -91,10 +88,10 @@ def compare(
         if index in thumbnail_indices:
             caption = _format_time(_to_seconds(plan, index))
             thumbnails.append(make_thumbnails(caption, *small, sample_aspect=plan.sample_aspect))
-        if previous[0] in chosen:
-            time = {"frame": previous[0], "seconds": _to_seconds(plan, previous[0])}
-            rows.append(time | _measure_pair(previous[1], small))
-        previous = (index, small)
+        if before is not None and index - 1 in chosen:
+            time = {"frame": index - 1, "seconds": _to_seconds(plan, index - 1)}
+            rows.append(time | _measure_pair(before, small))
+        before = small
     return build_table(rows), thumbnails
 
 
@@ -129,9 +126,9 @@ def _sample_evenly(size: int, count: int) -> list[int]:
     return sorted({(2 * part + 1) * size // (2 * count) for part in range(count if size else 0)})
 
 
-def _measure_pair(previous: Pair, after: Pair) -> dict[str, float]:
+def _measure_pair(before: Pair, after: Pair) -> dict[str, float]:
     """Measure two successive frames, each a (source, stylized) tuple."""
-    source, stylized = (previous[0], after[0]), (previous[1], after[1])
+    source, stylized = zip(before, after, strict=True)
     flickering, warping = flicker(source, stylized), warping_error(source, stylized)
     return {
         "flicker": flickering.stylized,

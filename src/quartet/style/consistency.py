@@ -17,7 +17,7 @@ from PIL import Image
 from quartet.style.video import Picture
 
 Pair = tuple[Picture, Picture]
-"""Two successive frames, both of shape (h, w, 3)."""
+"""Two pictures of shape (h, w, 3): successive frames, or a frame and its stylized version."""
 
 Flow = NDArray[np.float32]
 """Shape (2, h, w): displacement in rows and columns from each pixel to its match in the other

@@ -10,6 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_CHECKED_SIDE = 32
+"""Height and width in pixels of the picture on which weights are checked."""
+
+_UNUSED = ("running_mean", "running_var", "num_batches_tracked")
+"""Buffers that old PyTorch versions saved with instance normalisation and never used."""
+
 
 class StyleNetwork(nn.Module):
     """Stylize a picture in one pass; the output has the size of the input.
@@ -109,13 +115,6 @@ class ResidualBlock(nn.Module):
 
 def _normalisation(channels: int) -> nn.InstanceNorm2d:
     return nn.InstanceNorm2d(channels, affine=True)
-
-
-_CHECKED_SIDE = 32
-"""Height and width in pixels of the picture on which weights are checked."""
-
-_UNUSED = ("running_mean", "running_var", "num_batches_tracked")
-"""Buffers that old PyTorch versions saved with instance normalisation and never used."""
 
 
 def network_width(weights: Mapping[str, Any]) -> int:

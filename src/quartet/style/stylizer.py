@@ -116,6 +116,9 @@ class Stylizer:
         settings: Parameters of the inference.
         platform: Hardware to use.
 
+    Attributes:
+        busy_seconds: Time spent in the network, summed over all threads.
+
     Raises:
         ValueError: The weights belong to another architecture.
     """
@@ -137,7 +140,7 @@ class Stylizer:
             self._description["precision"] = on_cpu.precision
         self._thread_local = local()
         self._lock = Lock()
-        self._busy = 0.0
+        self.busy_seconds = 0.0
         self._fitting_sizes: set[tuple[int, int]] = set()
         """Height and width of the frames known to fit into memory."""
 
@@ -157,11 +160,6 @@ class Stylizer:
     def describe(self) -> dict[str, Any]:
         """Return a description of hardware and precision for reports."""
         return dict(self._description)
-
-    @property
-    def busy_seconds(self) -> float:
-        """Time spent in the network, summed over all threads."""
-        return self._busy
 
     def stream(self, pictures: Iterable[tuple[Key, Picture]]) -> Iterator[tuple[Key, Picture]]:
         """Stylize pictures in several threads.
@@ -201,7 +199,7 @@ class Stylizer:
             stylized = self._compute()(torch.from_numpy(np.stack([picture])))
         result: Picture = stylized[0, :height, :width].numpy()
         with self._lock:
-            self._busy += time.perf_counter() - started
+            self.busy_seconds += time.perf_counter() - started
         return result
 
     def _compute(self) -> Compute:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -175,6 +176,13 @@ def read_times(path: Path) -> list[Fraction]:
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         return [frame.pts * video.time_base for frame in container.decode(video)]
+
+
+def read_numbers(source: Path | BinaryIO) -> list[int]:
+    """Return the numbers that the frames show, from FFmpeg's decoder."""
+    with av.open(source if hasattr(source, "read") else str(source)) as container:
+        frames = container.decode(video=0)
+        return [read_number(frame.to_ndarray(format="rgb24")) for frame in frames]
 
 
 def damage(path: Path, packet: av.Packet, keep: int = 0) -> None:
