@@ -61,27 +61,27 @@ class RowErrors:
         self.replaced_characters: Counter[str] = Counter()
         self._check = check
         self._reasons: dict[str, Counter[str]] = {}
+        self._examples: dict[tuple[str, str], str] = {}
         self._reported: list[tuple[str, int, str, str]] = []
 
     def add(self, file: str, line: int, reason: str, row: bytes) -> None:
         """Count a malformed row, and keep it if it is among the first 1,000."""
         self.malformed_rows[file] += 1
-        # libxml2's messages name Ids and positions; reasons are counted without them.
-        self._reasons.setdefault(file, Counter())[reason.partition(":")[0]] += 1
+        start = row[: 4 * _EXCERPT_LENGTH].decode("utf-8", "backslashreplace")
+        excerpt = " ".join(start[:_EXCERPT_LENGTH].split())
         if len(self._reported) < MAX_REPORTED:
-            excerpt = row[: 4 * _EXCERPT_LENGTH].decode("utf-8", "backslashreplace")
-            excerpt = excerpt[:_EXCERPT_LENGTH]
-            self._reported.append((file, line, reason, " ".join(excerpt.split())))
+            self._reported.append((file, line, reason, excerpt))
+        # libxml2's messages name Ids and positions; reasons are counted without them.
+        kind = reason.partition(":")[0]
+        self._reasons.setdefault(file, Counter())[kind] += 1
+        self._examples.setdefault((file, kind), f"line {line}: {excerpt}")
 
     def check_share(self, file: str) -> None:
         """Pass the counts of a file that was read to the end to the check."""
-        reasons = self._reasons.get(file, Counter())
-        if self._check is None or not reasons:
-            return
-        reason, _ = reasons.most_common(1)[0]
-        examples = (row for row in self._reported if row[0] == file and row[2].startswith(reason))
-        example = next((f"line {line}: {text}" for _, line, _, text in examples), "")
-        self._check(file, self.valid_rows[file], reasons, example)
+        reasons = self._reasons.get(file)
+        if self._check is not None and reasons:
+            reason, _ = reasons.most_common(1)[0]
+            self._check(file, self.valid_rows[file], reasons, self._examples[file, reason])
 
     def to_frame(self) -> pd.DataFrame:
         """Return the kept rows: `file`, `line` (from 1), `reason`, and the start of the `row`."""

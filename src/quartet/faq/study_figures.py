@@ -95,8 +95,8 @@ def plot_parallel_coordinates(
     """Plot each completed trial as a line through its parameters to its metric.
 
     Args:
-        trials: Columns `trial`, `state`, `metric`, and one a parameter, which may have gaps; at
-            least one trial completed.
+        trials: Columns `trial`, `state`, `metric`, and one a parameter; at least one trial
+            completed.
         parameters: Parameters to show, in order.
         metric: Name of the metric.
         chosen: Number of the chosen trial, which completed; drawn on top.
@@ -131,8 +131,10 @@ def plot_parallel_coordinates(
 def _draw_axis(axis: Any, x: int, values: pd.Series, log_from: float = 20) -> Values:
     """Draw the axis of one parameter; return the heights of the values, from 0 to 1."""
     axis.axvline(x, color="0.3", lw=0.8, zorder=1)
-    scale = _scale_categories if values.map(_is_category).any() else _scale_numbers
-    heights, labels = scale(values, log_from)
+    if pd.api.types.is_numeric_dtype(values):
+        heights, labels = _scale_numbers(values.to_numpy(float), log_from)
+    else:
+        heights, labels = _scale_categories(values)
     for height, label in labels.items():
         axis.text(
             x + 0.05,
@@ -146,24 +148,19 @@ def _draw_axis(axis: Any, x: int, values: pd.Series, log_from: float = 20) -> Va
     return heights
 
 
-def _is_category(value: object) -> bool:
-    return isinstance(value, str | bool | np.bool_)
-
-
-def _scale_categories(values: pd.Series, _: float) -> tuple[Values, dict[float, str]]:
+def _scale_categories(names: pd.Series) -> tuple[Values, dict[float, str]]:
     """Return evenly spaced heights of categories, and labels by height."""
-    names = sorted(values.dropna().map(str).unique())
-    positions = np.linspace(0, 1, len(names)) if len(names) > 1 else np.array([0.5])
-    heights = dict(zip(names, positions, strict=True))
-    return values.map(str).map(heights).to_numpy(float), {heights[name]: name for name in names}
+    different = sorted(names.unique())
+    positions = np.linspace(0, 1, len(different)) if len(different) > 1 else np.array([0.5])
+    heights = dict(zip(different, positions, strict=True))
+    return names.map(heights).to_numpy(float), {heights[name]: name for name in different}
 
 
-def _scale_numbers(values: pd.Series, log_from: float) -> tuple[Values, dict[float, str]]:
+def _scale_numbers(numbers: Values, log_from: float) -> tuple[Values, dict[float, str]]:
     """Return heights of numbers, and labels by height; logarithmic from max/min = `log_from`."""
-    numbers = values.to_numpy(float)
-    unique = np.unique(numbers[~np.isnan(numbers)])
-    if len(unique) < 2:
-        return numbers * 0 + 0.5, {0.5: _format_number(unique[0])} if len(unique) else {}
+    unique = np.unique(numbers)
+    if len(unique) == 1:
+        return numbers * 0 + 0.5, {0.5: _format_number(unique[0])}
     low, high = unique[[0, -1]]
     log = low > 0 and high / low >= log_from
     middle = np.sqrt(low * high) if log else (low + high) / 2
