@@ -42,10 +42,10 @@ def explain_match(
     words, characters = (
         (known[name] @ asked[name].T).toarray().ravel() for name in (view, CHARACTERS)
     )
-    share = matcher.comparer.character_share
+    share = matcher.features.character_share
     similarities = (1 - share) * words + share * characters
     if SENTENCES in known:
-        share = matcher.comparer.sentence_share
+        share = matcher.features.sentence_share
         meanings = (known[SENTENCES] @ asked[SENTENCES].T).ravel()
         similarities = (1 - share) * similarities + share * meanings
     nearest = int(similarities.argmax())

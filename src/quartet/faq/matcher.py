@@ -242,9 +242,7 @@ class Matcher:
         comparer = Comparer(
             index=CorpusIndex.from_arrays(select_prefix("knowledge.", arrays)),
             svms={view: OneVsRestSvm.from_arrays(dict(arrays), f"margins.{view}")},
-            max_candidates=features.candidates,
-            character_share=features.character_share,
-            sentence_share=features.sentence_share,
+            settings=features,
         )
         return cls(
             originals=pd.DataFrame(facts["originals"]),

@@ -88,24 +88,18 @@ class Comparer:
     Attributes:
         index: Vectors of the originals, known duplicates and answers.
         svms: By word view, the support vector machines of the originals.
-        max_candidates: Candidates retrieved for each question, at most.
-        character_share: Weight of the character view in the machines' kernel.
-        sentence_share: Weight of the sentence view in the kernel and in retrieval, if there is one.
+        settings: Number of candidates, and weights of the views.
     """
 
     index: CorpusIndex
     svms: Mapping[str, OneVsRestSvm]
-    max_candidates: int
-    character_share: float
-    sentence_share: float
+    settings: TextFeatures
 
     @classmethod
     def fit(cls, index: CorpusIndex, word_views: Sequence[str], settings: TextFeatures) -> Self:
         """Fit the support vector machines in each of the word views."""
         svms = {view: fit_one_vs_rest(index, view, settings) for view in word_views}
-        return cls(
-            index, svms, settings.candidates, settings.character_share, settings.sentence_share
-        )
+        return cls(index, svms, settings)
 
     @property
     def has_sentences(self) -> bool:
@@ -120,7 +114,7 @@ class Comparer:
     @property
     def candidates(self) -> int:
         """Number c of candidates retrieved for each question."""
-        return min(self.max_candidates, self.index.originals)
+        return min(self.settings.candidates, self.index.originals)
 
     def compare(
         self,
@@ -227,7 +221,7 @@ class Comparer:
     ) -> Values:
         """Return the decision values of the candidates' machines, shape (q, c)."""
         svm = self.svms[view]
-        share = np.float32(self.character_share)
+        share = np.float32(self.settings.character_share)
         kernel = (1 - share) * similarities[view] + share * similarities[CHARACTERS]
         values = svm.decision_function(self._add_sentences(kernel, similarities), candidates)
         if indexed_rows is not None:
@@ -240,7 +234,7 @@ class Comparer:
         """Return the weighted mean of lexical similarities and those of sentences, if any."""
         if not self.has_sentences:
             return lexical
-        share = np.float32(self.sentence_share)
+        share = np.float32(self.settings.sentence_share)
         return (1 - share) * lexical + share * similarities[SENTENCES]
 
     def _compute_sizes(self, questions: Vectors, candidates: Indices) -> list[Values]:

@@ -121,28 +121,26 @@ def fit_one_vs_rest(index: CorpusIndex, view: str, settings: TextFeatures) -> On
     if SENTENCES in index.texts:
         weights = {name: (1 - settings.sentence_share) * weight for name, weight in weights.items()}
         weights[SENTENCES] = settings.sentence_share
-    view_weights = list(weights.values())
-    parts = [index.texts[name] for name in weights]
-    columns = [index.text_columns[name] for name in weights]
+    views = [
+        (weight, index.texts[name], index.text_columns[name]) for name, weight in weights.items()
+    ]
     order = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[order], np.arange(index.originals + 1))
 
     def fit_one(original: int) -> tuple[NDArray[np.int64], BinarySvm]:
         own = order[starts[original] : starts[original + 1]]
         similarities: Any = sum(
-            weight * multiply(part[own], other)
-            for weight, part, other in zip(view_weights, parts, columns, strict=True)
+            weight * multiply(texts[own], columns) for weight, texts, columns in views
         )
         similarity = similarities.max(axis=0)
         similarity[own] = np.inf
         size = min(len(own) + settings.margin_rivals, len(groups))
-        texts = np.sort(np.argpartition(-similarity, size - 1)[:size])
+        rows = np.sort(np.argpartition(-similarity, size - 1)[:size])
         kernel: Any = 1.0 + sum(
-            weight * multiply(part[texts], part[texts].T)
-            for weight, part in zip(view_weights, parts, strict=True)
+            weight * multiply(texts[rows], texts[rows].T) for weight, texts, _ in views
         )
-        signs = np.where(groups[texts] == original, 1.0, -1.0)
-        return texts, fit_binary_svm(kernel, signs, settings.margin_ridge)
+        signs = np.where(groups[rows] == original, 1.0, -1.0)
+        return rows, fit_binary_svm(kernel, signs, settings.margin_ridge)
 
     # One BLAS thread each: the matrices are so small that more threads would only wait.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(2) as pool:
@@ -188,6 +186,7 @@ def fit_binary_svm(
 
 
 def _pad(fits: list[tuple[NDArray[np.int64], BinarySvm]]) -> OneVsRestSvm:
+    """Join machines, each with the rows of its texts, as arrays of the same width."""
     width = max(len(texts) for texts, _ in fits)
     shape = (len(fits), width)
     texts, weights, leave_one_out = (
