@@ -2,12 +2,11 @@
 
 import io
 import shutil
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from click.testing import CliRunner
 from rich.console import Console
 from safetensors.numpy import save_file
 
@@ -21,6 +20,7 @@ from kedro_cloud.trigger.locations import ArrivedFile
 from kedro_cloud.trigger.settings import FileTrigger
 from projects import furnish, make_project
 from published import call as call_in
+from published import error_of
 from quartet.style.check import check_video
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
@@ -53,19 +53,7 @@ def work(commands, monkeypatch):
 def call(project, monkeypatch):
     monkeypatch.setattr("kedro_cloud.trigger.watch._TICK_SECONDS", 0.01)
 
-    def call(*arguments):
-        metadata = SimpleNamespace(project_path=project)
-        return CliRunner().invoke(watch, ["--every", "0.1", *arguments], obj=metadata)
-
-    return call
-
-
-def error_of(result):
-    """Return the only error line of a failed command."""
-    lines = [line for line in result.stderr.splitlines() if line]
-    assert result.exit_code in (1, 2), result.output
-    assert sum(line.startswith("Error: ") for line in lines) == 1, lines
-    return lines[-1]
+    return partial(call_in, project, watch, "--every", "0.1")
 
 
 def test_each_file_is_processed_once(call, folder, work):

@@ -11,7 +11,7 @@ import yaml
 
 from plain import PIPELINE, write_files
 from stepping import execute, make_project
-from support import bootstrap, run_kedro
+from support import bootstrap, drop_times, run_kedro
 
 bootstrap()
 pytestmark = pytest.mark.integration
@@ -82,12 +82,7 @@ def test_a_job_has_the_results_of_a_run_in_the_same_environment(job, project, tm
 
 
 def metrics(folder):
-    found = json.loads((folder / "metrics.json").read_text())
-    return {
-        name: value
-        for name, value in found.items()
-        if "second" not in name and name[-6:] != "_per_s"
-    }
+    return drop_times(json.loads((folder / "metrics.json").read_text()))
 
 
 def test_no_folder_between_steps_is_empty(job):
