@@ -118,12 +118,7 @@ class Target:
 
 
 def explain_response(target: Target, response: Any) -> StorageError | None:
-    """Return the error of a response; None if it is successful or left to callers.
-
-    Args:
-        target: Resource that was requested.
-        response: Response of the pipeline of azure-core.
-    """
+    """Return the error of a response; None if it is successful or left to callers."""
     status, code = response.status_code, response.headers.get("x-ms-error-code") or ""
     # Both are ISO 8601 in UTC, so comparing the strings compares the times.
     expired = "" < (target.sas_expiry or "") < datetime.now(UTC).isoformat()

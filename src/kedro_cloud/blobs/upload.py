@@ -33,13 +33,7 @@ class BlobUpload(io.RawIOBase):
     """
 
     def __init__(self, filesystem: AzureBlobFileSystem, path: str, *, exclusive: bool) -> None:
-        """Open a blob for writing.
-
-        Args:
-            filesystem: The file system of the blob.
-            path: Container and name of the blob.
-            exclusive: Raise FileExistsError rather than replace a blob.
-        """
+        """Open a blob for writing; if `exclusive`, raise FileExistsError rather than replace it."""
         super().__init__()
         self.name = path
         self._exclusive = exclusive

@@ -186,12 +186,7 @@ def solve_break_even_s(paid_s: Sequence[float], permanent: int) -> float | None:
 
 
 def find_break_even_s(permanent: Estimate, scaling: Estimate, seed: int) -> float | None:
-    """Return the interval between jobs below which permanent nodes are cheaper.
-
-    Args:
-        permanent: Estimate of permanent nodes only.
-        scaling: Estimate of nodes that scale from zero.
-        seed: Seed of the simulations.
+    """Return the interval between jobs below which permanent nodes cost less than scaling ones.
 
     Returns:
         Seconds; None if permanent nodes are never cheaper, or only when jobs arrive before the
@@ -223,14 +218,7 @@ def make_plan(
     options: PlanOptions,
     warn: Callable[[str], None],
 ) -> Plan:
-    """Estimate a pipeline on all requested sizes.
-
-    Args:
-        metadata: Kedro's project metadata.
-        environment: Folder of `conf`.
-        pipeline: Registered name.
-        options: Options of the command line.
-        warn: Receives a line for each cluster whose machines Azure retires.
+    """Estimate a pipeline on all requested sizes; `warn` receives retirements of its machines.
 
     Raises:
         ValueError: The pipeline is unknown or was not rehearsed, a price is missing, or a setting

@@ -152,8 +152,7 @@ def simulate(
 def find_critical_path(runs: Sequence[StepRun]) -> tuple[StepRun, ...]:
     """Return the runs whose times, from ready to end, add up to the makespan of their job.
 
-    Args:
-        runs: Runs of all steps of one job. A step is ready when its last dependency ends.
+    A step is ready when the last step that it needs ends.
     """
     by_name = {run.step.name: run for run in runs}
     path = [max(runs, key=lambda run: run.end_s)]

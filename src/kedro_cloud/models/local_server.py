@@ -78,12 +78,7 @@ def format_curl(model: Path, port: int) -> str:
 
 
 def serve(model: Path, port: int, echo: Callable[[str], None]) -> None:
-    """Serve a model until Ctrl-C; print the address and an example once it responds.
-
-    Args:
-        model: Folder of the model.
-        port: Port of the server.
-        echo: Prints a line.
+    """Serve the model in a folder until Ctrl-C; print address and example once it responds.
 
     Raises:
         ValueError: The port is in use, or the server ended.

@@ -97,12 +97,6 @@ def list_versions(registry: Registry, model: str) -> list[Version]:
 def choose_version(registry: Registry, model: str, number: str = "", stage: str = "") -> Version:
     """Return a version by number or stage; by default the champion, or else the latest.
 
-    Args:
-        registry: Registry of the model.
-        model: Name of the model.
-        number: Version number.
-        stage: Stage of the version.
-
     Raises:
         ValueError: No version matches, or several are in the stage.
     """
@@ -174,12 +168,6 @@ class Promotion:
 
 def plan_promotion(registry: Registry, model: str, number: str, stage: Stage) -> Promotion:
     """Plan a promotion; a new champion leaves the stage `candidate`.
-
-    Args:
-        registry: Registry of the model.
-        model: Name of the model.
-        number: Version number.
-        stage: New stage of the version.
 
     Raises:
         ValueError: The version does not exist.

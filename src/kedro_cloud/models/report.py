@@ -31,12 +31,7 @@ def format_table(versions: Sequence[Version]) -> list[str]:
 
 
 def format_version(version: Version, commit: str) -> list[str]:
-    """Return lineage, metrics, parameters and libraries of a version.
-
-    Args:
-        version: Version to describe.
-        commit: Git commit of its code; empty if unknown.
-    """
+    """Return lineage, metrics, parameters and libraries of a version; `commit` may be empty."""
     facts = {
         "stage": ", ".join(version.stages) or "-",
         "registered": f"{version.registered:%Y-%m-%d %H:%M} UTC",

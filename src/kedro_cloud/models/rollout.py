@@ -101,11 +101,8 @@ def plan_changes(
 ) -> list[Change]:
     """Return the changes that roll a deployment out, in the order in which they are applied.
 
-    Args:
-        client: Client of the workspace.
-        desired: Desired deployment.
-        keep: Whether to keep the previous deployment, for a fast rollback.
-        load_example: Returns the test request, JSON.
+    With `keep` the previous deployment stays, for a fast rollback. `load_example` returns the test
+    request, JSON.
 
     Raises:
         ValueError: The traffic is split between blue and green.
@@ -121,7 +118,7 @@ def plan_changes(
     else:
         traffic = {name: int(share) for name, share in endpoint.traffic.items() if int(share)}
         deployments = client.online_deployments.list(endpoint_name=desired.endpoint)
-        contents = {str(each.name): _content(each) for each in deployments}
+        contents = {str(each.name): _read_content(each) for each in deployments}
     target = choose_target(desired, traffic, contents)
     if contents.get(target) != desired.content:
         detail = f"{desired.description}; takes about ten minutes"
@@ -139,7 +136,7 @@ def plan_changes(
     return changes
 
 
-def _content(entity: Any) -> str:
+def _read_content(entity: Any) -> str:
     """Return the content of a deployment; empty if another tool created it, or it failed."""
     state = entity.provisioning_state
     finished = str(getattr(state, "value", state)).lower() == "succeeded"

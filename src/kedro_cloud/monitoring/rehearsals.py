@@ -28,12 +28,7 @@ def list_rehearsals(directory: RehearsalDir, metrics: Mapping[str, str]) -> list
 
 
 def read_rehearsal(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) -> Status:
-    """Return the last rehearsal of a pipeline.
-
-    Args:
-        directory: Folder of the rehearsals.
-        pipeline: Name of the pipeline.
-        metrics: Name of the primary metric by pipeline.
+    """Return the last rehearsal of a pipeline; `metrics` as in `list_rehearsals`.
 
     Raises:
         ValueError: The pipeline has no rehearsal.

@@ -30,11 +30,6 @@ def step_variables(client: MLClient, project: Path, environment: str) -> dict[st
 
     If the connection string cannot be read, a warning is logged and the job continues without.
 
-    Args:
-        client: Client of the workspace.
-        project: Folder of the project.
-        environment: Kedro environment.
-
     Raises:
         ValueError: The environment's cloud.yml is invalid.
     """

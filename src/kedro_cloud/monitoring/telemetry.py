@@ -104,14 +104,9 @@ class Telemetry:
         self._tracer = self._traces.get_tracer(__name__)
 
     def begin(self, name: str, properties: Mapping[str, Value], run: Span | None = None) -> Span:
-        """Open the span of a run, or of a node below it.
+        """Open the span of a run, or of a node of `run`.
 
         They become a request and its dependencies in Application Insights.
-
-        Args:
-            name: Name of the pipeline or node.
-            properties: Properties of the span.
-            run: Span of the node's run; None for a run.
         """
         span = self._tracer.start_span(
             name,

@@ -67,11 +67,7 @@ class WorkspaceJobs:
         self._faults: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def list_last(self, most: int) -> list[Status]:
-        """Return the last jobs, latest first.
-
-        Args:
-            most: Maximum number of jobs.
-        """
+        """Return the last jobs, at most `most`, latest first."""
         every = islice(self._client.jobs.list(), _MAX_LISTED)
         own = (job for job in every if job and job.experiment_name in self._experiments)
         jobs = list(islice(own, most))

@@ -24,13 +24,7 @@ _DATASTORE = "datastore"
 
 @dataclass(frozen=True)
 class Datastores:
-    """Datastores of a workspace: names for containers of the data account.
-
-    Attributes:
-        client: Client of the workspace.
-        cloud: Settings in cloud.yml.
-        account: Name of the storage account of the data.
-    """
+    """Datastores of a workspace: names for containers of the data account."""
 
     client: MLClient
     cloud: Cloud
@@ -81,12 +75,7 @@ class Datastores:
 
 @dataclass(frozen=True)
 class DataAssets:
-    """Data assets of a workspace: versioned folders of raw data.
-
-    Attributes:
-        client: Client of the workspace.
-        cloud: Settings in cloud.yml.
-    """
+    """Data assets of a workspace: versioned folders of raw data."""
 
     client: MLClient
     cloud: Cloud
@@ -131,12 +120,6 @@ class Environments:
 
     The environment of steps on GPUs is in use if azureml.yml names it, that of online endpoints if
     cloud.yml has deployments.
-
-    Attributes:
-        client: Client of the workspace.
-        cloud: Settings in cloud.yml.
-        project: Folder of the Kedro project.
-        environment: Kedro environment, a folder of `conf`.
     """
 
     client: MLClient

@@ -20,12 +20,7 @@ _FIXED = ("size", "tier")
 
 @dataclass(frozen=True)
 class Clusters:
-    """Compute clusters of a workspace.
-
-    Attributes:
-        client: Client of the workspace.
-        cloud: Settings in cloud.yml.
-    """
+    """Compute clusters of a workspace."""
 
     client: MLClient
     cloud: Cloud

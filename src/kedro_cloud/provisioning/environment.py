@@ -100,11 +100,7 @@ class Image:
 
 
 def image_reference(project_path: Path, kind: str) -> str:
-    """Return the reference to the environment of the present Dockerfile and lock file.
-
-    Args:
-        project_path: Folder of the Kedro project.
-        kind: `cpu`, `gpu` or `serving`.
+    """Return the reference to the environment `kind` of the present Dockerfile and lock file.
 
     Raises:
         ValueError: As by `Image.from_project`.

@@ -89,10 +89,6 @@ class CompiledPipeline:
 def check_inputs(endpoint: Endpoint, params: Mapping[str, Any]) -> None:
     """Raise if an input of an endpoint cannot set its parameter, or `--params` sets it already.
 
-    Args:
-        endpoint: Settings of the endpoint in cloud.yml.
-        params: Parameters that `--params` sets for all invocations.
-
     Raises:
         ValueError: An input is not valid; the message names it.
     """

@@ -31,14 +31,7 @@ _MAX_DEPLOYMENTS = 5
 
 @dataclass(frozen=True)
 class Publication:
-    """The publication of a pipeline in a workspace.
-
-    Attributes:
-        client: Client of the workspace.
-        name: Name of the endpoint.
-        compiled: Pipeline that the endpoint runs.
-        endpoint: Settings of the endpoint in cloud.yml.
-    """
+    """The publication of a pipeline on the endpoint `name`, with its settings in cloud.yml."""
 
     client: MLClient
     name: str

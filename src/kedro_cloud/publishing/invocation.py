@@ -13,13 +13,7 @@ _AUDIENCE = "https://ml.azure.com"
 
 
 def format_invocations(name: str, address: str, endpoint: Endpoint) -> Iterator[str]:
-    """Yield the lines of two examples that invoke an endpoint.
-
-    Args:
-        name: Name of the endpoint.
-        address: Its URL for invocations.
-        endpoint: Its settings in cloud.yml.
-    """
+    """Yield the lines of two examples that invoke an endpoint by its name or its URL."""
     values = {key: _example(each.type, each.default) for key, each in endpoint.inputs.items()}
     yield "start it with the Azure CLI:"
     if values:

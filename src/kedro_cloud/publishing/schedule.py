@@ -46,11 +46,7 @@ class ScheduleSummary:
 
 @dataclass(frozen=True)
 class Schedules:
-    """The schedules of a workspace.
-
-    Attributes:
-        client: Client of the workspace.
-    """
+    """The schedules of a workspace."""
 
     client: MLClient
 
@@ -72,13 +68,7 @@ class Schedules:
     def plan_update(
         self, name: str, compiled: CompiledPipeline, cron: str, time_zone: str
     ) -> Change:
-        """Return the change that creates or updates a schedule.
-
-        Args:
-            name: Name of the schedule.
-            compiled: Pipeline that it starts.
-            cron: Cron expression, as `cron.normalize_cron` returns it.
-            time_zone: Windows name of the time zone.
+        """Return the change that creates or updates a schedule; `cron` is normalized.
 
         Raises:
             ValueError: The name belongs to another schedule, or the pipeline has one already.

@@ -139,10 +139,7 @@ def command_starter(
 ) -> Starter:
     """Return a starter of `kedro run` on this machine, or of `kedro cloud rehearse`.
 
-    Args:
-        trigger: Settings of the trigger.
-        params: Nested parameters that are the same for all files.
-        rehearse: Whether to rehearse.
+    `params` are nested parameters that are the same for all files.
 
     Raises:
         ValueError: A setting is missing or invalid, or a parameter differs from file to file.

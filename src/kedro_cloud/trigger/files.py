@@ -80,12 +80,6 @@ def clear_markers(
 
     A marker is kept while its file is claimed, or while a job without a watcher may be running: a
     second run would write the same result.
-
-    Args:
-        location: Location of the files.
-        names: Names of the files.
-        watcher: Identity of this watcher.
-        now: Current time, UTC.
     """
     markers = location.read_markers(list(names))
     for name in names:

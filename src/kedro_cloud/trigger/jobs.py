@@ -107,11 +107,8 @@ def endpoint_starter(
 ) -> Starter:
     """Return a starter that invokes the trigger's endpoint.
 
-    Args:
-        trigger: Settings of the trigger.
-        params: Inputs that are the same for all files.
-        client: Client of the workspace.
-        every: Seconds between two queries of a job's status.
+    `params` are inputs that are the same for all files; a job's status is queried at most every
+    `every` seconds.
 
     Raises:
         ValueError: The endpoint does not have an input, or it differs from file to file.
@@ -141,14 +138,9 @@ def job_starter(
     every: float,
     compile_job: Callable[[Mapping[str, Any]], Any],
 ) -> Starter:
-    """Return a starter that compiles and submits a job.
+    """Return a starter that submits the job that `compile_job` returns for nested parameters.
 
-    Args:
-        trigger: Settings of the trigger.
-        params: Nested parameters that are the same for all files.
-        client: Client of the workspace.
-        every: Seconds between two queries of a job's status.
-        compile_job: Returns a job with nested parameters.
+    `params` are the same for all files; a job's status is queried at most every `every` seconds.
 
     Raises:
         ValueError: A parameter differs from file to file.

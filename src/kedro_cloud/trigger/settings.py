@@ -122,9 +122,7 @@ class FileTrigger:
     def local_parameters(self, file: ArrivedFile, work: Path) -> dict[str, str]:
         """Return the parameters of a local run that differ from file to file.
 
-        Args:
-            file: File that the run processes.
-            work: Folder of its working files.
+        Its working files are in the folder `work`.
         """
         local = self.local
         given = {self.file_parameter: file.address, local.work.parameter: str(work)}

@@ -71,12 +71,6 @@ def make_app(
 ) -> Starlette:
     """Load a model, test it with its input example, and return its server.
 
-    Args:
-        folder: Folder of the model.
-        max_rows: Maximum rows of a request.
-        max_bytes: Maximum bytes of a request.
-        max_requests: Maximum number of concurrent requests.
-
     Raises:
         RequestError: The model fails on its own input example.
         ValueError: The model has no signature.
@@ -113,12 +107,7 @@ def make_app(
 
 
 def predict(model: Any, body: bytes, max_rows: int) -> str:
-    """Return a model's predictions, as JSON.
-
-    Args:
-        model: Model with a `predict` and a signature.
-        body: Batch in MLflow's protocol, JSON.
-        max_rows: Maximum rows of a batch.
+    """Return a model's predictions for a batch in MLflow's protocol, both as JSON.
 
     Raises:
         RequestError: The batch is invalid, or the model failed.
