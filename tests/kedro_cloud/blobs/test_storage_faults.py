@@ -28,14 +28,6 @@ ROWS = pd.DataFrame(
 )
 
 
-def retry_at_once(monkeypatch, retries):
-    """Treat half a second without data as a lost connection."""
-    monkeypatch.setitem(module.CLIENT_OPTIONS, "read_timeout", 0.5)
-    for name in ("retry_total", "retry_connect", "retry_read", "retry_status"):
-        monkeypatch.setitem(RETRY_OPTIONS, name, retries)
-    monkeypatch.setitem(RETRY_OPTIONS, "retry_backoff_factor", 0)
-
-
 @pytest.mark.parametrize("status", [429, 503])
 def test_throttled_requests_are_retried_with_exponential_backoff(status, proxy, waits):
     proxy.fail(".", "answer", status=status, times=4)
@@ -130,17 +122,10 @@ def test_a_download_resumes_after_lost_connections(way, proxy, waits):
     assert [fault.happened for fault in faults] == [2, 2, 2]
 
 
-def test_a_request_without_a_response_is_retried(proxy, monkeypatch):
-    # A busy machine, too, may stay silent so long: one of many tries gets through.
-    retry_at_once(monkeypatch, 1000)
-    history = dataset("faq_trials")
-    fault = proxy.fail("PUT", "silence", times=1)
-    history.save(CSV)
-    assert fault.happened == 1
-
-
-def test_storage_that_never_responds_is_reported(proxy, monkeypatch):
-    retry_at_once(monkeypatch, 2)
+def test_storage_that_never_responds_is_reported(proxy, waits, monkeypatch):
+    monkeypatch.setitem(module.CLIENT_OPTIONS, "read_timeout", 0.5)
+    for name in ("retry_total", "retry_connect", "retry_read", "retry_status"):
+        monkeypatch.setitem(RETRY_OPTIONS, name, 2)
     proxy.fail(".", "silence")
     with pytest.raises(DatasetError) as caught:
         dataset("faq_trials").load()

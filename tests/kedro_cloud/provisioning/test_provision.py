@@ -208,13 +208,6 @@ def test_a_missing_permission_is_reported_with_the_required_role(plane, run):
     assert all("ask for the role AzureML Compute Operator" in error for error in errors)
 
 
-def test_throttled_calls_are_retried(plane, done):
-    busy = Answer.error(429, "TooManyRequests", "slow down", **{"Retry-After": "0"})
-    plane.faults.append(Fault(busy, times=3))
-    done()
-    assert all(plane.manager.find(path) for path in ALL)
-
-
 def test_a_workspace_of_another_region_is_refused(plane, run, cloud):
     cloud(region="northeurope")
     message = "is in westeurope, but cloud.yml has northeurope: set region: westeurope"

@@ -46,6 +46,8 @@ TRANSITIONS = [
     (STARTED | {"until": EARLIER}, "1", "waiting", 1),
     (STARTED | {"until": LATER, "by": f"here:{NOBODY}:a"}, "1", "waiting", 1),
     (STARTED | {"until": LATER, "by": f"there:{NOBODY}:a"}, "1", "elsewhere", 1),
+    (STARTED | {"until": LATER, "by": "here:1:another"}, "1", "waiting", 1),  # PID of ME
+    (STARTED | {"until": LATER, "by": ME}, "1", "elsewhere", 1),
     (STARTED | {"until": EARLIER, "interruptions": 3}, "1", "waiting", 1),
     (STARTED | {"until": EARLIER, "interruptions": 4}, "1", "poison", 1),
     (STARTED | {"until": EARLIER, "interruptions": 4, "job": "j"}, "1", "waiting", 1),
@@ -82,13 +84,6 @@ def test_series_distinguishes_a_first_claim_from_a_retry_and_the_job_continues()
     assert (resumed.series, resumed.job, resumed.interruptions) == ("first", "j", 0)
     _, interrupted = evaluate(marker(**STARTED, until=EARLIER))
     assert interrupted.interruptions == 1
-
-
-def test_an_owner_with_the_pid_of_this_watcher_is_dead():
-    held = marker(**STARTED, until=LATER, by="here:1:another")
-    assert evaluate(held)[0] == "waiting"
-    mine = marker(**STARTED, until=LATER, by=ME)
-    assert evaluate(mine)[0] == "elsewhere"
 
 
 def test_the_backoff_triples_and_the_last_failure_is_poison():
