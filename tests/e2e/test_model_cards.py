@@ -7,14 +7,20 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from support import make_workspace, run_kedro
+
 PAGE = os.environ.get("QUARTET_MODEL_CARDS")
 """Path of the page whose cards to write again."""
 
 
+def read_models(project):
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    return {model.name: model for model in client.search_registered_models()}
+
+
 @pytest.fixture(scope="module")
 def models(trained_workspace):
-    client = mlflow.MlflowClient(f"sqlite:///{trained_workspace}/mlflow.db")
-    return {model.name: model for model in client.search_registered_models()}
+    return read_models(trained_workspace)
 
 
 def test_every_registered_model_has_a_card_and_a_champion(models):
@@ -27,11 +33,15 @@ def test_every_registered_model_has_a_card_and_a_champion(models):
         assert re.search(r"\| [\d.]+ \([\d.]+ to [\d.]+\) \|", model.description)
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(PAGE is None, reason="QUARTET_MODEL_CARDS is not set")
-def test_the_page_shows_the_cards(models):
+def test_the_page_shows_the_cards_of_a_run_at_the_defaults(tmp_path):
+    project = make_workspace(tmp_path / "project")
+    result = run_kedro(project, "run", fresh=True)
+    assert result.returncode == 0, result.stderr
     page = Path(PAGE)
     text = page.read_text(encoding="utf-8")
-    for name, model in models.items():
+    for name, model in read_models(project).items():
         text = insert_card(text, name, model.description)
     page.write_text(text, encoding="utf-8")
 
