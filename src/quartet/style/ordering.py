@@ -90,6 +90,7 @@ def order_by_timestamps(packet_times: PacketTimes, first_frames: FirstFrames) ->
     decoded = [time for time in first_frames.shown_at if time is None or time >= first_key]
     if None in decoded or any(earlier >= later for earlier, later in pairwise(decoded)):  # type: ignore[operator]
         return None
+    # Damaged packets give no frame, but of field-coded pictures only every second one does.
     latest = decoded[-1] if decoded else None
     expected = (
         bisect_right(timestamps, latest) - bisect_left(timestamps, first_key) if latest else 0

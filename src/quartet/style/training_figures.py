@@ -17,8 +17,10 @@ from quartet.style.photographs import Photographs, Picture, scale_shorter_side
 _INK = "#1f3a5f"
 _MARK = "#c8553d"
 _PREVIEW_SIDE = 256
+"""Shorter side of a preview, pixels."""
 _MAX_PHOTOGRAPHS = 4
 _MAX_STEPS = 6
+"""Rows of the grid, and its columns of stylized pictures."""
 _PAINTING, _PHOTOGRAPH, _STEP = "painting", "photograph", "step"
 
 

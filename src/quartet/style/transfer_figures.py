@@ -20,7 +20,7 @@ _WIDTH = 12.0
 _HEADING = 0.4
 _CAPTION = 0.28
 _GAP = 0.04
-"""Sizes in the contact sheet, inches."""
+"""Width of the contact sheet; heights of its heading and captions; gap of pictures. Inches."""
 _MAX_LABEL_LENGTH = 60
 _REPLACEMENT = "▯"
 

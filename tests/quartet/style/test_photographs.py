@@ -97,9 +97,7 @@ def test_stopping_ends_the_threads():
     crops = generate_crop_batches(Counting(photographs(), ()), 1, 16, 0, range(10**9))
     next(crops)
     crops.close()
-    done = len(asked)
-    assert done < 20
-    assert len(asked) == done
+    assert len(asked) < 20
 
 
 def test_broken_photograph_is_replaced_by_the_next():

@@ -61,17 +61,16 @@ def test_verification_can_be_disabled():
     )
 
 
-@pytest.mark.parametrize("verify", [True, False])
-def test_missing_weights_are_named(verify):
+def test_missing_weights_are_named():
     weights = random_vgg()
     weights["features.5.weight"] = weights["features.5.weight"][:64]
     with pytest.raises(
         ValueError, match=r"features\.5\.weight of shape \(128, 64, 3, 3\) is missing"
     ):
-        select_vgg_weights(weights, verify)
+        select_vgg_weights(weights)
     del weights["features.0.bias"]
     with pytest.raises(ValueError, match=r"features\.0\.bias of shape \(64,\) is missing"):
-        select_vgg_weights(weights, verify)
+        select_vgg_weights(weights)
 
 
 def test_deeper_layers_are_not_computed():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SEGMENT_SUFFIX = ".00000000.part"
-"""As long as what is added to a picture's name while its segment is written."""
+"""Stands for the random suffix of the temporary file that a segment is written to; as long."""
 
 
 def plan_pictures(source: Media, style: str, folder: PublishedFolder) -> tuple[JsonDict, JsonDict]:
