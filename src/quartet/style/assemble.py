@@ -51,14 +51,10 @@ def assemble(
         packets_per_track: Packets to copy of each other track; None: all.
 
     Raises:
-        ValueError: A segment is missing, does not match the plan, or was encoded with other
-            settings; or the container cannot store the video.
+        ValueError: A segment does not match the plan, or was encoded with other settings; or the
+            container cannot store the video.
         OSError: A file cannot be read or written.
     """
-    if len(segments) != len(plan.segments):
-        raise ValueError(
-            f"{plan.name}: {len(plan.segments)} segments expected, {len(segments)} given"
-        )
     with ExitStack() as stack:
         original = stack.enter_context(open_source(source))
         options = _muxer_options(plan, target, settings, original.metadata)

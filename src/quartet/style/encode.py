@@ -35,12 +35,12 @@ def encode_segment(
         target: Path or file to write to; a path appears only when the segment is complete.
         plan: Plan of the video.
         first: Index of the segment's first frame.
-        frames: Index and picture of each frame in order; pictures are uint8 of shape (h, w, 3).
+        frames: Index and picture of each frame in order; pictures are uint8 of shape (h, w, 3), of
+            the plan's size.
         settings: Settings of the encoder.
 
     Raises:
-        ValueError: No segment starts at `first`, a frame is missing or outside the segment, or
-            a picture has another size.
+        ValueError: No segment starts at `first`, or a frame is missing or outside the segment.
         OSError: The segment cannot be written.
     """
     last = plan.end_of_segment(first)
@@ -54,11 +54,6 @@ def encode_segment(
                 raise ValueError(
                     f"{plan.name}: frame {index} does not follow frame {next_index - 1} in the "
                     f"segment of frames {first} to {last - 1}"
-                )
-            if picture.shape != (plan.height, plan.width, 3):
-                raise ValueError(
-                    f"{plan.name}: frame {index} must have the shape "
-                    f"{(plan.height, plan.width, 3)}, not {picture.shape}"
                 )
             frame = convert.to_frame(picture)
             frame.pts = plan.timestamps[index] - plan.timestamps[first]

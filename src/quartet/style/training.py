@@ -55,7 +55,7 @@ class StyleTrainer:
 
     Args:
         painting: Shape (h, w, 3), uint8 RGB.
-        photographs: Photographs by name, each of shape (h, w, 3), uint8 RGB.
+        photographs: Photographs by name, at least one, each of shape (h, w, 3), uint8 RGB.
         vgg_weights: Weights of `quartet.style.vgg.Vgg19`.
         settings: Parameters of the training.
 
@@ -66,8 +66,8 @@ class StyleTrainer:
             since the previous row.
 
     Raises:
-        ValueError: The painting is too small or too elongated, there is no photograph, or the
-            weights do not belong to VGG-19.
+        ValueError: The painting is too small or too elongated, or the weights do not belong to
+            VGG-19.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class StyleTrainer:
         vgg_weights: Mapping[str, Tensor],
         settings: StyleTraining,
     ) -> None:
-        _check_inputs(painting, photographs)
+        _check_painting(painting)
         self.settings = settings
         self.step = 0
         self._skipped_steps = 0
@@ -298,7 +298,7 @@ def _initialise_network(settings: StyleTraining) -> StyleNetwork:
     return network
 
 
-def _check_inputs(painting: Picture, photographs: Photographs) -> None:
+def _check_painting(painting: Picture) -> None:
     height, width = painting.shape[:2]
     if min(height, width) < _MIN_PAINTING_SIDE:
         raise ValueError(
@@ -310,8 +310,6 @@ def _check_inputs(painting: Picture, photographs: Photographs) -> None:
             f"painting: {width} × {height} pixels is too elongated; crop it to an aspect ratio "
             f"of at most {_MAX_PAINTING_ASPECT}"
         )
-    if not photographs:
-        raise ValueError("photographs: expected at least one to train on, found none")
 
 
 def log_steps(settings: StyleTraining) -> list[int]:

@@ -151,11 +151,6 @@ def test_only_black_photographs_raise():
         trainer.run(lambda trainer: None)
 
 
-def test_missing_photographs_raise():
-    with pytest.raises(ValueError, match="photographs: expected at least one"):
-        StyleTrainer(stripes(), {}, VGG, small_training())
-
-
 def test_learning_rate_warms_up_and_decays():
     settings = small_training(steps=1000)
     rates = [learning_rate(step, settings) for step in range(1000)]
