@@ -229,7 +229,7 @@ def _count_duplicates(
 ) -> dict[str, float]:
     """Count duplicate links by outcome; those left out and those kept add up to all."""
     has_other_tag = tag_states[links.original_of] == _OTHER_TAG
-    stored = store.count_duplicates_with_original()
+    stored = store.count("duplicates_with_original")
     kept = store.count("kept_duplicates")
     return {
         "duplicate_links": links.total,

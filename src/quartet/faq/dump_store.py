@@ -41,6 +41,8 @@ _CHOOSE_ANSWERS = """
 """
 _CREATE_VIEWS = """
     CREATE UNIQUE INDEX chosen_answers ON chosen (answer);
+    CREATE VIEW duplicates_with_original AS
+        SELECT id FROM duplicates WHERE original IN (SELECT id FROM originals);
     CREATE VIEW kept_originals AS
         SELECT id, answer, text, date FROM originals JOIN chosen ON original = id;
     CREATE VIEW kept_duplicates AS
@@ -130,16 +132,16 @@ class PostStore:
         """The chosen answers of the kept originals."""
         return Table(self._database, "SELECT * FROM kept_answers ORDER BY id", ANSWER_COLUMNS)
 
-    def count(self, table: Literal["chosen", "kept_duplicates", "kept_answers"]) -> int:
-        """Return the number of kept originals (`chosen`), duplicates or answers."""
-        return self._query_number(f"SELECT count(*) FROM {table}")
+    def count(
+        self,
+        table: Literal["chosen", "kept_duplicates", "kept_answers", "duplicates_with_original"],
+    ) -> int:
+        """Return the number of kept originals (`chosen`), kept duplicates or answers.
 
-    def count_duplicates_with_original(self) -> int:
-        """Return the number of stored duplicates whose original is stored, answered or not."""
-        originals = "SELECT id FROM originals"
-        return self._query_number(
-            f"SELECT count(*) FROM duplicates WHERE original IN ({originals})"
-        )
+        `duplicates_with_original` are those whose original is stored, answered or not.
+        """
+        (number,) = self._database.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return int(number)
 
     def count_duplicates_per_original(self) -> NDArray[np.int64]:
         """Return the number of duplicates of each kept original, shape (originals,)."""
@@ -148,10 +150,6 @@ class PostStore:
             "GROUP BY original ORDER BY original"
         )
         return np.fromiter((count for (count,) in counts), dtype=np.int64)
-
-    def _query_number(self, query: str) -> int:
-        (number,) = self._database.execute(query).fetchone()
-        return int(number)
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from quartet.faq import figures
 NONE = np.array([])
 
 
-def gains_table(methods, places=(1, 2, 3)):
+def gains_table(methods):
     rows = [
         (method, k, gain, gain - 0.04, min(1, gain + 0.02))
         for number, method in enumerate(methods)
-        for k in places
+        for k in (1, 2, 3)
         for gain in [0.9 - 0.1 * number + 0.02 * k]
     ]
     return pd.DataFrame(rows, columns=["method", "k", "gain", "low_95", "high_95"])

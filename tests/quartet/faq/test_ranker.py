@@ -5,7 +5,6 @@ import pytest
 
 from quartet.faq.pairs import UNRANKED, make_labelled_questions, make_training_pairs
 from quartet.faq.ranker import (
-    Calibration,
     RankerParameters,
     calibrate,
     feature_columns,
@@ -72,14 +71,6 @@ def test_the_validation_metric_is_computed_from_the_scores(comparer, encoder, fa
         True,
     )
     assert evaluate(np.zeros(labelled.right.size), None)[1] == 0
-
-
-def test_probabilities_rise_with_scores_and_are_never_0_or_1():
-    calibration = Calibration(slope=2.0, offset=-1.0)
-    probabilities = calibration.probabilities(np.array([-3.0, 0.5, 3.0]))
-    assert (np.diff(probabilities) > 0).all()
-    assert probabilities[1] == pytest.approx(0.5)
-    assert ((probabilities > 0) & (probabilities < 1)).all()
 
 
 def test_calibrated_probabilities_add_up_to_the_number_of_duplicates(pairs):

@@ -26,19 +26,6 @@ def test_character_vectors_equal_those_of_scikit_learn(small, texts):
     np.testing.assert_allclose(ours.toarray(), reference.toarray(), atol=1e-6)
 
 
-def test_a_text_of_unknown_words_has_an_empty_vector(small):
-    for vectors in small.encode(["ωψχ ΩΨΧ"]).values():
-        assert vectors.nnz == 0
-
-
-def test_a_product_of_vectors_is_their_cosine(small):
-    for vectors in small.encode(TEXTS).values():
-        similarities = (vectors @ vectors.T).toarray()
-        known = np.asarray(vectors.getnnz(axis=1) > 0)
-        np.testing.assert_allclose(np.diag(similarities)[known], 1, atol=1e-6)
-        assert similarities.max() < 1 + 1e-5
-
-
 def test_terms_in_too_many_texts_are_ignored():
     settings = FEATURES.model_copy(update={"max_documents": 10})
     texts = [f"common word{number}x" for number in range(11)]
