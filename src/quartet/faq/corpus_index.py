@@ -55,7 +55,7 @@ class CorpusIndex:
 
     @property
     def asked(self) -> OriginalIndices:
-        """Rows of the known duplicates that are no original's own text."""
+        """Rows of the known duplicates that people asked: none is an original's own text."""
         rows = np.arange(self.duplicates)
         return rows if self.is_own is None else rows[~self.is_own]
 

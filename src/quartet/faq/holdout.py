@@ -15,7 +15,7 @@ from quartet.faq.settings import Refit
 from quartet.faq.tables import indices_of
 
 _MIN_QUESTIONS = 10
-"""Questions to fit a ranking on, and of each kind to learn from, below which nothing is learned."""
+"""Least number of questions to fit a ranking on, and of each of the two kinds to learn from."""
 _ENOUGH_QUESTIONS = 2000
 """Questions of each kind that suffice; a large FAQ has them after two folds."""
 

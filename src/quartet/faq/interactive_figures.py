@@ -40,11 +40,10 @@ def plot_study_history(
     )
     filled, pale, cross = {"color": PRIMARY}, {"color": LIGHT}, {"color": "gray", "symbol": "x"}
     ring = {"color": ACCENT, "symbol": "circle-open", "size": 16, "line": {"width": 2}}
-    is_of = ordered["state"].eq
     for label, rows, marker in (
-        ("complete", ordered[is_of("complete")], filled),
-        ("pruned", ordered[is_of("pruned")], pale),
-        ("failed", ordered[is_of("fail")], cross),
+        ("complete", ordered[ordered["state"] == "complete"], filled),
+        ("pruned", ordered[ordered["state"] == "pruned"], pale),
+        ("failed", ordered[ordered["state"] == "fail"], cross),
         (f"chosen: trial {chosen}", ordered[ordered["trial"] == chosen], ring),
     ):
         failed = label == "failed"

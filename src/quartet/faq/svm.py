@@ -178,8 +178,9 @@ def fit_binary_svm(
         if np.array_equal(within_margin, support) or not within_margin.any():
             break
         support = within_margin
-    root = solve_triangular(factor, np.eye(len(rows)), lower=True)
-    inverse_diagonal = np.einsum("ij,ij->j", root, root)
+    # The inverse is L⁻ᵀ L⁻¹, so its diagonal has the squared lengths of the columns of L⁻¹.
+    inverse_factor = solve_triangular(factor, np.eye(len(rows)), lower=True)
+    inverse_diagonal = np.einsum("ij,ij->j", inverse_factor, inverse_factor)
     leave_one_out = values.copy()
     leave_one_out[rows] = signs[rows] - weights[rows] / inverse_diagonal
     return BinarySvm(weights, leave_one_out)

@@ -29,7 +29,7 @@ class FaqTables(NamedTuple):
 
     Attributes:
         originals: Columns `Id`, `AnswerId`, `text` (cleaned), `question` (as written, without
-            markup), all text, in the order of the file.
+            markup), all strings, in the order of the file.
         duplicates: The same columns without `question`, in the order of their originals.
         answers: `Id`, `text` (raw), one row an original, in their order.
         quarantine: Invalid rows: `table`, `line`, `Id`, `reason` and `text`.

@@ -78,11 +78,11 @@ def embed_texts(
     """Return the encoder with the vectors of all texts, and these as arrays; empty without one."""
     if encoder is None:
         return None, {}
-    different = list(dict.fromkeys(text for part in texts for text in part))
-    vectors = encoder.encode(different)
+    unique_texts = list(dict.fromkeys(text for part in texts for text in part))
+    vectors = encoder.encode(unique_texts)
     arrays: Arrays = {
         "encoder": faq.text.text_to_array(encoder.sha256),
-        "texts": faq.text.text_to_array(json.dumps(different)),
+        "texts": faq.text.text_to_array(json.dumps(unique_texts)),
         "vectors": np.ascontiguousarray(vectors),
     }
-    return encoder.with_known(dict(zip(different, vectors, strict=True))), arrays
+    return encoder.with_known(dict(zip(unique_texts, vectors, strict=True))), arrays

@@ -345,10 +345,10 @@ def summarise_tuning(
     if test_results.empty:
         return {**table_counts, "test_questions": 0, "trials": 0}
     ranks = test_results["rank"].to_numpy()
-    ours = faq_gains[faq_gains["method"] == "ranker"]
+    ranker_gains = faq_gains[faq_gains["method"] == "ranker"]
     metrics: dict[str, float] = {
         **table_counts,
-        **faq.evaluation.summarise(ranks, ours, calibration_table),
+        **faq.evaluation.summarise(ranks, ranker_gains, calibration_table),
     }
     baselines = baseline_ranks.set_index("Id").rename(columns={"reference_recipe": "reference"})
     for name, baseline in baselines.items():

@@ -52,7 +52,7 @@ def run_study(store: StudyStore, name: str, objective: Objective) -> Iterator[op
         KeyboardInterrupt: A stop was requested; running trials have finished.
     """
     _silence_optuna()
-    settings, several = objective.settings, ranks.size() > 1
+    settings, has_other_ranks = objective.settings, ranks.size() > 1
     with ExitStack() as stack:
         path, host = "", ranks.host()
         if ranks.rank() == 0:
@@ -60,7 +60,7 @@ def run_study(store: StudyStore, name: str, objective: Objective) -> Iterator[op
             storage = open_storage(path)
             study = _create_study(storage, name, objective)
             missing = max(0, settings.trials - len(faq.trials.get_finished_trials(study)))
-            port = _serve_storage(storage, host) if several else 0
+            port = _serve_storage(storage, host) if has_other_ranks else 0
             ranks.broadcast((host, port, missing))
         else:
             host, port, missing = ranks.broadcast()
@@ -68,7 +68,7 @@ def run_study(store: StudyStore, name: str, objective: Objective) -> Iterator[op
             proxy.wait_server_ready(timeout=BUSY_SECONDS)
             study = _load_study(proxy, name, objective)
         share = len(ranks.shard(range(missing)))
-        processes = 0 if several else min(settings.workers, share) - 1
+        processes = 0 if has_other_ranks else min(settings.workers, share) - 1
         _run_missing_trials(study, objective, share, processes, path, store)
         ranks.barrier()  # all trials have finished when a rank reads the study
         yield study
@@ -145,6 +145,14 @@ def _run_missing_trials(
     store: StudyStore,
 ) -> None:
     """Run the missing trials in this process and in additional worker processes.
+
+    Args:
+        study: The study of this process.
+        objective: The objective of a trial.
+        missing: Trials to run.
+        processes: Worker processes besides this one; none if it is below 1.
+        path: The database of the study, which worker processes open.
+        store: Uploads the database after each trial.
 
     The current trial of a worker that dies is retried in this process.
 
