@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kedro_cloud.jobs.job import Job, Step
-from kedro_cloud.rehearsal import RehearsalDir, Report
+from kedro_cloud.rehearsal import RehearsalDir, RehearsalResult
 
 QUICK = {"processes": 2}
 
@@ -12,7 +12,7 @@ def job(*steps: Step) -> Job:
     return Job("fake", "tests", steps)
 
 
-def states(report: Report) -> dict[str, str]:
+def states(report: RehearsalResult) -> dict[str, str]:
     """Return the state by step."""
     return {record.name: str(record.state) for record in report.steps}
 

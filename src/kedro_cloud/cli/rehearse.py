@@ -100,7 +100,7 @@ def _rehearse(
             environment = {**cloud.environment(), RUN_COMMAND: command}
             echo_lines(table.format_start(job, directory, snapshot, resume))
             with table.show_progress(sys.stdout) as show:
-                report = rehearse_job(
+                result = rehearse_job(
                     job,
                     snapshot.folder,
                     directory,
@@ -109,9 +109,9 @@ def _rehearse(
                     environment=environment,
                     show=show,
                 )
-            echo_lines(table.format_summary(report, Path.cwd()))
-            echo_lines(cloud.fetch_reports(report))
-    return report.succeeded
+            echo_lines(table.format_summary(result, Path.cwd()))
+            echo_lines(cloud.fetch_reports(result))
+    return result.succeeded
 
 
 def _resume_command(pipeline: str, params: Mapping[str, Any], env: str) -> str:

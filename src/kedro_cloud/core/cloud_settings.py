@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from kedro.config.abstract_config import MissingConfigException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kedro_cloud.core import config
 from kedro_cloud.core.validation_errors import format_errors
@@ -165,26 +165,12 @@ class Rehearsal(_Part):
     """Settings of rehearsals of jobs on this machine."""
 
     samples: dict[str, Glob] = {}
-    """Files to upload first: a glob by root of `globals.yml`, or by folder below a root, such as
-    `raw/images`."""
+    """Files to upload first: a glob by root of `globals.yml`, or by folder below a root."""
     variables: dict[str, str | None] = {}
     """Environment variables to pass to steps, with their defaults. In a default `{folder}` is the
     folder of the rehearsals; null means no default."""
     reports: str = ""
     """Root of `globals.yml` whose files are downloaded at the end."""
-
-    @field_validator("variables")
-    @classmethod
-    def _check_defaults(cls, value: dict[str, str | None]) -> dict[str, str | None]:
-        for name, default in value.items():
-            try:
-                (default or "").format(folder="")
-            except (LookupError, ValueError, AttributeError) as error:
-                raise ValueError(
-                    f"{name}: default {default} has braces that are not {{folder}}; write other "
-                    "braces twice"
-                ) from error
-        return value
 
     def check_roots(self, local: Collection[str], remote: Collection[str]) -> None:
         """Check that the roots of samples and reports are in `globals.yml`.

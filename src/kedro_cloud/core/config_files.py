@@ -40,13 +40,14 @@ def find_fault(
     """
     names = {part for pattern in patterns for part in pattern.split("/") if part != "**"}
     files = [path for folder in folders for path in _list_files(folder, names)]
-    fault = next(filter(None, map(_find_fault, files)), None)
+    fault = next(filter(None, map(_find_fault_in, files)), None)
     if isinstance(error, AttributeError) and not fault:  # Kedro takes every key for text
-        return next(filter(None, map(_find_key, files)), None)
+        return next(filter(None, map(_find_invalid_key, files)), None)
     if fault or not isinstance(error, OmegaConfBaseException) or error.child_node is None:
         return fault
     # The last one, as a value that refers to `base` is valid there, and not as its copy.
-    where = next(filter(None, (_find_value(path, error) for path in reversed(files))), None)
+    places = (_locate_interpolation(path, error) for path in reversed(files))
+    where = next(filter(None, places), None)
     return where and f"{where}: {_format_entry(error)}"
 
 
@@ -102,13 +103,13 @@ def _list_files(folder: Path, names: Iterable[str] = ("*",)) -> Iterator[Path]:
             yield path
 
 
-def _find_key(path: Path) -> str | None:
+def _find_invalid_key(path: Path) -> str | None:
     """Return a message for the first key that is not text; None if all of a valid file are."""
     keys = [key for key in yaml.safe_load(path.read_bytes()) or () if not isinstance(key, str)]
     return f"{path}: key {keys[0]} is not text; write it in quotes" if keys else None
 
 
-def _find_value(path: Path, error: OmegaConfBaseException) -> str | None:
+def _locate_interpolation(path: Path, error: OmegaConfBaseException) -> str | None:
     """Return the file and line of an interpolation; None if the file does not contain it."""
     try:
         scalars = (
@@ -130,7 +131,8 @@ def _format_entry(error: OmegaConfBaseException) -> str:
     return f"{error.full_key}: {message}" if error.full_key else message
 
 
-def _find_fault(path: Path) -> str | None:
+def _find_fault_in(path: Path) -> str | None:
+    """Return a message with the first fault of a file, and its line if known; None if valid."""
     where, fault = str(path), ""
     try:
         text = path.read_text(encoding="utf-8")
@@ -164,6 +166,7 @@ def _find_fault(path: Path) -> str | None:
 
 
 def _format_invalid(error: yaml.MarkedYAMLError) -> str:
+    """Return what is wrong in a file that is not valid YAML, and what to do."""
     key = str(error.problem).removeprefix(_DUPLICATE)
     if key != error.problem:
         return f"key '{key}' appears twice; remove one"

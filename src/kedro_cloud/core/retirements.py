@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from kedro_cloud.core.cloud_settings import read_files, validate_section
 
@@ -40,7 +40,7 @@ class Retirement(_Part):
     Attributes:
         name: What is retired, in the plural.
         tiers: Retired tiers.
-        sizes: Regular expression that matches retired VM sizes in any case; empty for none.
+        sizes: Regular expression that matches retired VM sizes in any case; None for none.
         date: Date of the retirement.
         advice: What to use instead.
         source: Where Microsoft announces it.
@@ -48,24 +48,17 @@ class Retirement(_Part):
 
     name: str = Field(min_length=1)
     tiers: tuple[Literal["dedicated", "low_priority"], ...] = ()
-    sizes: str = ""
+    sizes: re.Pattern[str] | None = None
     date: date
     advice: str = Field(min_length=1)
     source: str = Field(min_length=1)
 
-    @field_validator("sizes")
-    @classmethod
-    def _check_pattern(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"sizes {value} is not a regular expression: {error}") from error
-        return value
-
     def concerns(self, machines: Machines) -> bool:
         """Return whether these machines are retired."""
-        by_size = re.fullmatch(self.sizes, machines.size, re.IGNORECASE) if self.sizes else None
-        return machines.tier in self.tiers or by_size is not None
+        if machines.tier in self.tiers:
+            return True
+        pattern = self.sizes.pattern if self.sizes else ""
+        return re.fullmatch(pattern, machines.size, re.IGNORECASE) is not None
 
 
 class _Platform(_Part):

@@ -19,7 +19,7 @@ from kedro_cloud.core.cloud_settings import Rehearsal, rehearsal_settings
 from kedro_cloud.core.variables import JOB
 from kedro_cloud.rehearsal.account import SCHEME, Storage, Upload, parse_folder
 from kedro_cloud.rehearsal.place import RehearsalDir
-from kedro_cloud.rehearsal.rehearsing import Report
+from kedro_cloud.rehearsal.rehearsing import RehearsalResult
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,9 @@ class LocalCloud:
 
     def environment(self) -> dict[str, str]:
         """Return the steps' variables: the storage account, and those in cloud.yml."""
+        folder = str(self.directory.folder)
         variables = {
-            name: os.environ.get(name) or (default and default.format(folder=self.directory.folder))
+            name: os.environ.get(name) or (default or "").replace("{folder}", folder)
             for name, default in self.settings.variables.items()
         }
         non_empty = {name: value for name, value in variables.items() if value}
@@ -88,17 +89,17 @@ class LocalCloud:
             if files:
                 yield f"uploaded {files} files, {size / 10**6:.1f} MB, to {SCHEME}{upload.target}"
 
-    def fetch_reports(self, report: Report) -> Iterator[str]:
+    def fetch_reports(self, result: RehearsalResult) -> Iterator[str]:
         """Download the job's reports to the directory; yield their locations."""
-        os.environ[JOB] = report.run_id  # the resolvers of settings.py read it, as in the steps
+        os.environ[JOB] = result.run_id  # the resolvers of settings.py read it, as in the steps
         root = self._load_roots(self.env).get(self.settings.reports, "")
         if not root.startswith(SCHEME):
             return
-        target = self.directory.reports(report.job.name)
+        target = self.directory.reports(result.job.name)
         shutil.rmtree(target, ignore_errors=True)
         storage, folder = Storage(self.connection_string), parse_folder(root)
-        found = storage.download(folder / report.job.name, target)
-        if not found and report.run_id in root:  # a job of several pipelines
+        found = storage.download(folder / result.job.name, target)
+        if not found and result.run_id in root:  # a job of several pipelines
             found = storage.download(folder, target)
         if found:
             yield f"reports: {os.path.relpath(target)}"

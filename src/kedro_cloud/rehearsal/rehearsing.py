@@ -28,7 +28,7 @@ _POLL_INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True)
-class Report:
+class RehearsalResult:
     """Result of a rehearsal.
 
     Attributes:
@@ -70,7 +70,7 @@ def rehearse(
     resume: bool = False,
     environment: Mapping[str, str] = MappingProxyType({}),
     show: Observer = lambda records: None,
-) -> Report:
+) -> RehearsalResult:
     """Run a job's steps in order of their dependencies; independent steps continue after a failure.
 
     Every step is a new process in `directory.run(job.name) / "steps" / STEP`, with a copy of the
@@ -122,9 +122,9 @@ def rehearse(
         finally:
             tracking.end(run_id, StepState.STOPPED)
         raise
-    report = Report(job, run_id, tuple(records.values()), time.monotonic() - started)
-    tracking.end(run_id, StepState.FAILED if report.failed else StepState.FINISHED)
-    return report
+    result = RehearsalResult(job, run_id, tuple(records.values()), time.monotonic() - started)
+    tracking.end(run_id, StepState.FAILED if result.failed else StepState.FINISHED)
+    return result
 
 
 def _first_records(job: Job, journal: Journal, folder: Path) -> dict[str, StepRecord]:

@@ -14,7 +14,7 @@ from kedro_cloud.jobs.progress import StepState
 from kedro_cloud.jobs.snapshot import Snapshot
 from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import Journal, StepRecord, kept_steps
-from kedro_cloud.rehearsal.rehearsing import Observer, Report
+from kedro_cloud.rehearsal.rehearsing import Observer, RehearsalResult
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,24 +110,24 @@ def format_start(
     yield f"{label}: {', '.join(named)}; to run: {', '.join(rest) or 'nothing'}"
 
 
-def format_summary(report: Report, start: Path) -> Iterator[str]:
+def format_summary(result: RehearsalResult, start: Path) -> Iterator[str]:
     """Yield the lines after a rehearsal: critical path, slow start-ups, failures.
 
     Args:
-        report: Report of the rehearsal.
+        result: Result of the rehearsal.
         start: Folder that paths are relative to.
     """
-    path = report.critical_path
+    path = result.critical_path
     if path:
         chain = " → ".join(f"{record.name} {record.seconds:.1f}" for record in path)
         yield f"critical path, {_total(path):.1f} s: {chain}"
-    done = [record for record in report.steps if record.state.is_done]
-    yield f"steps together {_total(done):.1f} s, this rehearsal {report.seconds:.1f} s"
+    done = [record for record in result.steps if record.state.is_done]
+    yield f"steps together {_total(done):.1f} s, this rehearsal {result.seconds:.1f} s"
     slow = [record.name for record in done if any(over_budget(record))]
     if slow:
         budget = f"{STARTUP_BUDGET_S:.0f} s or {STARTUP_BUDGET_MB:.0f} MB"
         yield f"start-up over {budget} (!): {', '.join(slow)}"
-    for record in report.failed:
+    for record in result.failed:
         folder = os.path.relpath(record.folder, start)
         yield f"step '{record.name}' failed: {record.fault}; see its folder {folder}"
         yield from (f"    {text}" for text in record.log_tail())

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from kedro_cloud.jobs.job import Job, Source, Step
 from kedro_cloud.jobs.snapshot import Snapshot
-from kedro_cloud.rehearsal import Report, StepRecord, StepState, table
+from kedro_cloud.rehearsal import RehearsalResult, StepRecord, StepState, table
 from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import Journal, fingerprint
 
@@ -101,7 +101,7 @@ def test_the_summary_has_critical_path_slow_start_ups_and_failures(tmp_path):
     )
     failed.folder.mkdir()
     failed.log.write_text("".join(f"line {number}\n" for number in range(1, 31)))
-    report = Report(JOB, "r", (record("first", seconds=2, startup_s=9.0), failed), 6.5)
+    report = RehearsalResult(JOB, "r", (record("first", seconds=2, startup_s=9.0), failed), 6.5)
     lines = list(table.format_summary(report, tmp_path))
     assert lines[:4] == [
         "critical path, 2.0 s: first 2.0",
