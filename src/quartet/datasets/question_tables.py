@@ -198,7 +198,10 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         return _join_text(rows.assign(line=np.arange(1, len(rows) + 1)))
 
     def _read_text(self, content: Any, path: str, table: Table) -> pd.DataFrame:
-        rows, separator = read_text_rows(content, path)
+        # A data dump may have no answers.
+        rows, separator = read_text_rows(content, path, may_be_empty=table == "answers")
+        if not rows:
+            return pd.DataFrame(columns=[*_HEADERLESS[table], "line"], dtype=object)
         names, rows = self._split_header(rows, table, separator, path)
         width = len(names)
         complete = [row for _, row in rows if len(row) == width]

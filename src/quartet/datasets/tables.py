@@ -214,14 +214,14 @@ def find_separator(header: str, path: str) -> str:
 
 
 def read_text_rows(
-    file: IO[bytes], path: str, separator: str | None = None
+    file: IO[bytes], path: str, separator: str | None = None, may_be_empty: bool = False
 ) -> tuple[list[tuple[int, list[str]]], str]:
     """Return line number and values of all rows, and the separator, detected by default.
 
     Bytes that are not UTF-8 become surrogates.
 
     Raises:
-        DatasetError: There are no rows.
+        DatasetError: There are no rows, unless the table may be empty.
     """
     text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
     if separator is None:
@@ -229,7 +229,7 @@ def read_text_rows(
         text.seek(0)
     rows = list(_read_rows(text, separator))
     text.detach()  # the caller closes the file
-    if not rows:
+    if not rows and not may_be_empty:
         raise DatasetError(f"{path}: is empty, expected at least one row; export it again")
     return rows, separator
 

@@ -46,6 +46,13 @@ def test_files_of_the_reference_system_have_no_header(tmp_path):
     assert rows(load(tmp_path, "answers"), "Id", "Text0") == [("101", "So.")]
 
 
+def test_a_data_dump_may_have_no_answers(tmp_path):
+    write(tmp_path, **{"ans.tsv.gz": "", "dup-q.tsv.gz": ""})
+    assert rows(load(tmp_path, "answers"), "Id", "Text0", "line") == []
+    with pytest.raises(DatasetError, match=r"dup-q\.tsv\.gz: is empty, expected at least one row"):
+        load(tmp_path, "duplicates")
+
+
 def test_file_with_the_configured_name_takes_precedence(tmp_path):
     files = {"orig-q.tsv": "1\t1\tformer\t2020\n", "orig-q.tsv.gz": "1\t1\tnew\t2020\n"}
     write(tmp_path, **files)
