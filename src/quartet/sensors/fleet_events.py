@@ -84,8 +84,8 @@ def create_events(
     ]
     enqueued = measurements.time.ravel() + _TRANSIT
     events = [
-        Event(*sent, f"[{','.join(readings[start : start + size])}]".encode())
-        for *sent, start, size in zip(
+        Event(time, device, f"[{','.join(readings[start : start + size])}]".encode())
+        for time, device, start, size in zip(
             enqueued[cell].tolist(),
             (cell % sensors.fleet.devices).tolist(),
             starts.tolist(),

@@ -3,6 +3,8 @@
 A value is the sum of the sensor's level, a daily cycle, as of machines that work in shifts, and
 noise: half of it white, half autocorrelated over minutes, as of processes that settle slowly.
 Level, cycle and noise differ between sensors of one kind, so that each needs its own model.
+
+Each kind of random numbers of a fleet has its own stream: the second number of its seed.
 """
 
 from __future__ import annotations
@@ -100,8 +102,9 @@ class FleetSensors:
         """
         start = round(datetime.fromisoformat(self.fleet.start).timestamp() * SECOND)
         step = SECOND if self.period >= SECOND else 1_000
-        golden = np.arange(self.fleet.devices) * 0.6180339887 % 1
-        return start + (golden * self.period).astype(np.int64) // step * step
+        # Multiples of the golden ratio are spread evenly for any number of devices.
+        phase = np.arange(self.fleet.devices) * 0.6180339887 % 1
+        return start + (phase * self.period).astype(np.int64) // step * step
 
     @cached_property
     def spread(self) -> Array:
