@@ -92,19 +92,16 @@ def _resolve_duplicates(
     Returns:
         The rows to keep, in order; and the rows that duplicate an earlier row.
     """
-    run = np.concatenate([[0], np.cumsum(~same)])
-    in_run = np.zeros(len(order), dtype=bool)
-    in_run[1:] |= same
-    in_run[:-1] |= same
-    rows, runs = order[in_run], run[in_run]
-    value, sequence = (encoded.column(name).to_numpy()[rows] for name in ("value", "sequence"))
-    by_priority = np.lexsort((value, sequence, runs))
-    is_last = np.append(runs[by_priority][1:] != runs[by_priority][:-1], True)
+    in_run = np.append(same, False) | np.append(False, same)
+    rows = order[in_run]
+    table = pd.DataFrame({"run": np.append(0, np.cumsum(~same))[in_run], "row": rows})
+    for name in ("sequence", "value"):
+        table[name] = encoded.column(name).to_numpy()[rows]
+    best = table.sort_values(["sequence", "value"]).drop_duplicates("run", keep="last")
     kept = order[~np.append(False, same)]  # the first of each run, replaced by the best below
-    kept[runs[by_priority][is_last]] = rows[by_priority][is_last]
-    by_row = np.lexsort((rows, runs))
-    is_later = np.append(False, runs[by_row][1:] == runs[by_row][:-1])
-    return kept, np.sort(rows[by_row][is_later])
+    kept[best["run"]] = best["row"]
+    rows = table["row"].sort_values()
+    return kept, rows[table["run"].loc[rows.index].duplicated()].to_numpy()
 
 
 def aggregate(readings: pa.Table, window_seconds: int) -> pd.DataFrame:
