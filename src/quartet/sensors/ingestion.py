@@ -60,7 +60,6 @@ def ingest(
     ledger: pd.DataFrame,
     watermark: pd.Timestamp | None,
     settings: SensorIngestion,
-    now: int | None = None,
 ) -> Iterator[Batch]:
     """Ingest the files, or parts of the table, that are new or changed since the last run.
 
@@ -75,8 +74,6 @@ def ingest(
         watermark: End of the last closed window.
         settings: Window length, checks, batch size and workers. Without a length, it is chosen
             from the readings of the first batch.
-        now: Current time in microseconds since the epoch, by default the machine's; later
-            timestamps of a table are invalid.
 
     Yields:
         Batches, each to be written before the next is requested.
@@ -89,18 +86,18 @@ def ingest(
     with_readings = ingested[ingested["readings"] > 0]
     _check_stored(with_readings, store)
     versions = dict(zip(ingested["name"], ingested["version"], strict=True))
-    now = time.time_ns() // 1000 if now is None else now
     stored = CurrentReadings(
         store, dict(zip(with_readings["name"], with_readings["batch_key"], strict=True))
     )
     pending: list[Batch] = []
     readings = 0
-    for index, decoded in enumerate(_decode_new(source, versions, settings, now), start=1):
+    for index, decoded in enumerate(_decode_new(source, versions, settings), start=1):
         pending.append(decoded)
         if index % _COMBINED == 0:
             pending[-_COMBINED:] = [combine(pending[-_COMBINED:])]
         readings += decoded.readings.num_rows
-        # The complete table, if it fits into a batch, decides the length of its windows.
+        # A part of a table is a batch. Without a length of windows, it waits for the other parts,
+        # as the complete table decides the length if it fits into a batch.
         by_part = source.table is not None and settings.window_seconds is not None
         if readings >= settings.batch_readings or by_part:
             settings = _with_window_length(settings, pending, is_complete=False)
@@ -140,12 +137,12 @@ def _check_stored(ingested: pd.DataFrame, store: Store) -> None:
 
 
 def _decode_new(
-    source: Source, versions: dict[str, str], settings: SensorIngestion, now: int
+    source: Source, versions: dict[str, str], settings: SensorIngestion
 ) -> Iterator[Batch]:
     """Yield new and changed files with a progress bar; `versions` are those in the ledger."""
     with tqdm(desc="ingesting", unit=" readings", unit_scale=True, disable=None, delay=2) as bar:
         if source.table is not None:
-            for batch in _decode_parts(source, versions, settings, now):
+            for batch in _decode_parts(source, versions, settings):
                 bar.update(batch.readings.num_rows)
                 yield batch
             return
@@ -169,10 +166,11 @@ def _decode_new(
 
 
 def _decode_parts(
-    source: Source, versions: dict[str, str], settings: SensorIngestion, now: int
+    source: Source, versions: dict[str, str], settings: SensorIngestion
 ) -> Iterator[Batch]:
     """Yield new and changed parts of the table, and removed ones as empty batches."""
     version, present, is_reported = "", set(), False
+    now = time.time_ns() // 1000  # later times are invalid
     for part in source.parts():
         version = format_ledger_version(part.version, settings)
         present.add(part.name)
@@ -193,6 +191,7 @@ def _decode_parts(
 
 
 def _table_name(part: str) -> str:
+    """Return the name of the table from that of a part, such as `readings.csv#1`."""
     return part.rpartition("#")[0]
 
 

@@ -146,15 +146,11 @@ def fit_model_set(
 
 
 def _make_device_table(device_scores: Mapping[str, pd.Series]) -> pd.DataFrame:
-    parts = [
-        pd.DataFrame({"device": device, "window_end": scores.index, "score": scores.to_numpy()})
-        for device, scores in sorted(device_scores.items())
-    ]
-    return (
-        pd.concat(parts, ignore_index=True)
-        if parts
-        else pd.DataFrame(columns=["device", "window_end", "score"])
-    )
+    columns = ["device", "window_end"]
+    if not device_scores:
+        return pd.DataFrame(columns=[*columns, "score"])
+    ordered = dict(sorted(device_scores.items()))
+    return pd.concat(ordered, names=columns).rename("score").reset_index()
 
 
 def _group_by_sensor(

@@ -12,7 +12,6 @@ import pytest
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
 from quartet.datasets.captures import SensorSourceDataset
 from quartet.datasets.sensor_store.readings import ReadingStoreDataset
-from quartet.sensors.ingestion import ingest
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.table import decode_table
 from sensors.fakes import MemoryStore, Tables, column, count_reasons, ingest_all, list_pairs
@@ -96,10 +95,6 @@ def test_typed_columns_are_read_like_text(unit):
         ("28/08/2018 23:00", "1", "timestamp is not ISO 8601"),
         ("2018-08-29 12:05:01", "1", "timestamp is in the future"),
         ("2018-08-29", "high", "value is not a number"),
-        ("2018-08-29", None, "value is missing"),
-        ("2018-08-29", "nan", "value is not finite"),
-        ("2018-08-29", "inf", "value is not finite"),
-        ("2018-08-29", "-1e999", "value is not finite"),
     ],
 )
 def test_an_invalid_row_is_quarantined_with_its_number(stamp, value, reason):
@@ -107,14 +102,6 @@ def test_an_invalid_row_is_quarantined_with_its_number(stamp, value, reason):
     result = decoded(part(stamps, ["1", value, "2"]))
     assert column(result, "sequence") == [1, 3]
     assert result.quarantine == [("t.csv#1", 2, reason, f"d,s,{stamp},{value}")]
-
-
-def test_rows_that_could_not_be_split_are_counted_too():
-    both = part(["2018-08-29 00:00:01"], ["1"])
-    both.malformed.append((2, "1,2"))
-    result = decoded(both)
-    assert len(column(result, "value")) == 1
-    assert count_reasons(result) == {"wrong number of columns": 1}
 
 
 def test_integers_are_values_and_booleans_are_not():
@@ -146,21 +133,6 @@ def test_a_corrected_table_replaces_its_readings(tmp_path):
     write(other, "2018-08-28 23:00:07,1,1,11")
     ingest_all(table_source(other), store, tables, SETTINGS)
     assert tables.windows[["readings", "maximum"]].to_numpy().tolist() == [[3, 11]]
-
-
-def test_an_unchanged_table_is_not_ingested_again(tmp_path):
-    path, store = tmp_path / "t.csv", MemoryStore()
-    write(path, "2018-08-28 23:00:05,1,1,10")
-    tables = ingest_all(table_source(path), store, Tables(), SETTINGS)
-    assert list(ingest(table_source(path), store, tables.files, None, SETTINGS)) == []
-
-
-def test_timestamps_of_a_table_are_compared_with_the_current_time(tmp_path):
-    path = tmp_path / "t.csv"
-    write(path, "2018-08-29 12:00:00,1,1,10", "2018-08-29 12:05:01,1,1,10")
-    tables = ingest_all(table_source(path), MemoryStore(), Tables(), SETTINGS, now=NOON)
-    assert tables.windows["readings"].tolist() == [1]
-    assert tables.quarantine["reason"].tolist() == ["timestamp is in the future"]
 
 
 def test_windows_of_the_reference_table_equal_those_of_pandas(tmp_path):

@@ -15,7 +15,7 @@ from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict
 from quartet.sensors.settings import SensorSvm
 from quartet.sensors.training import fit_model_set
-from sensors.killing_settings import KillingSettings
+from sensors.fakes import KillingSettings
 from sensors.simulated_windows import HOUR, simulate_windows
 
 QUICK = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.1)

@@ -263,7 +263,7 @@ def compare_detectors(
     )
     scored = _select_sensors(window_scores, pairs)
     table = sensors.baselines.make_score_table({})
-    if not _evaluate(scored, scored["anomaly"].to_numpy(bool), sensor_labels, seconds):
+    if not sensors.labels.match_labels(scored, sensor_labels, seconds).covered.any():
         return table, sensors.figures.plot_comparison(table)
     normal = _read_normal_windows(sensor_windows, model_set, pairs, sensor_labels)
     trained = normal.groupby(["device", "sensor"]).size()
@@ -299,12 +299,11 @@ def _read_normal_windows(
     labels: pd.DataFrame,
 ) -> pd.DataFrame:
     """Return the latest windows of training of some sensors, as their models need them."""
-    trained_until = dict(zip(model_set.pairs, model_set.trained_until.tolist(), strict=True))
     reach = model_set.context.reach
     reach += pd.Timedelta(seconds=_BASELINE_WINDOWS * model_set.window_seconds)
     tables = []
     for pair in pairs:  # some may have been trained long before others
-        until = pd.Timestamp(trained_until[pair], unit="us")
+        until = pd.Timestamp(model_set.trained_until[model_set.find(*pair)], unit="us")
         tables.append(sensor_windows.read_windows(since=until - reach, until=until, pairs=[pair]))
     windows = model_set.normalise(pd.concat(tables, ignore_index=True))
     is_normal = ~sensors.labels.mark_windows(windows, labels, model_set.window_seconds)
