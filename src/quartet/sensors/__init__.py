@@ -12,7 +12,6 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
-        "model_set",
         "baselines",
         "batch",
         "capture",
@@ -24,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "ingestion",
         "interactive_figures",
         "labels",
+        "model_set",
         "readings",
         "robust",
         "scoring",

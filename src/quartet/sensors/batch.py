@@ -13,7 +13,7 @@ import pyarrow as pa
 from quartet.sensors.readings import NO_READINGS, concatenate
 
 _SHOWN_CHARACTERS = 80
-"""Of an example in a message; the quarantine has more."""
+"""Maximum length of an example in a message; the quarantine has more of it."""
 INGESTED, UNREADABLE = "ingested", "unreadable"
 
 

@@ -55,7 +55,8 @@ _HORIZON_EVENTS = 5
 _MAX_EXCESS = 2
 """Number of events above which the threshold rises, as a multiple of the expected number."""
 _LOW_FACTOR = 10
-"""The length of exceedances is measured at a threshold that so many times nu exceed."""
+"""Runs of windows above a threshold are counted at a lower one, which a share of so many times nu
+exceeds: above that of nu there are too few."""
 
 
 def score_devices(model_set: SensorModels, scores: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +131,8 @@ def _fit_threshold(scores: Array, nu: float) -> tuple[float, float]:
     low = -lower_quantile(-scores, min(0.5, _LOW_FACTOR * nu))
     above = scores > low
     runs = int(above[0]) + int((above[1:] & ~above[:-1]).sum())
-    return float(threshold), float(nu * runs / max(int(above.sum()), 1)) if runs else nu
+    # A run is one event, so there are as many events as windows above, divided by its mean length.
+    return float(threshold), float(nu * runs / above.sum()) if runs else nu
 
 
 def raise_alarms(
@@ -162,21 +164,22 @@ def raise_alarms(
     seconds = model_set.window_seconds
     keys = ["device", "window_end"]
     index = pd.MultiIndex.from_frame(scored[keys])
+    earlier = scored[:0] if earlier is None else earlier
+    # Windows that are scored again replace their alarms and scores of earlier runs.
     history, earlier = (
-        table[~pd.MultiIndex.from_frame(table[keys]).isin(index)]
-        for table in (history, scored if earlier is None else earlier)
+        table[~pd.MultiIndex.from_frame(table[keys]).isin(index)] for table in (history, earlier)
     )
     alarms, before = (
         dict(list(table.groupby(table["device"].astype(str)))) for table in (history, earlier)
     )
-    followed = _find_followed(model_set)
+    extrapolated = _find_extrapolated(model_set)
     parts = []
     for device, windows in scored.groupby("device", sort=True):
         limit = float(thresholds[device])
         if np.isnan(limit):
             continue
         known = alarms.get(str(device), history.iloc[:0]).sort_values("window_end")
-        nu, trained_until = followed.get(str(device), (0.0, known["window_end"].min()))
+        nu, trained_until = extrapolated.get(str(device), (0.0, known["window_end"].min()))
         known = known[known["window_end"] >= trained_until]
         other = _list_scores(before.get(str(device), earlier.iloc[:0]).sort_values("window_end"))
         follower = _Follower(limit, float(rates[device]), seconds, settings, known, other, nu)
@@ -196,7 +199,7 @@ def _list_scores(windows: pd.DataFrame) -> list[tuple[int, float]]:
     return list(zip(ends.tolist(), windows["score"].tolist(), strict=True))
 
 
-def _find_followed(model_set: SensorModels) -> dict[str, tuple[float, pd.Timestamp]]:
+def _find_extrapolated(model_set: SensorModels) -> dict[str, tuple[float, pd.Timestamp]]:
     """Return nu and the end of training of devices whose threshold is an extrapolation."""
     table = pd.DataFrame(
         {

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from quartet.sensors.drift import DRIFT_THRESHOLD
 
-_INK = "#1f3a5f"
-_MARK = "#c8553d"
-_PALE = "#8fa9c4"
-HEAT_COLOURS = ["#f3f6f9", "#f0c9a8", _MARK, "#6b1d0e"]
+_DARK_BLUE = "#1f3a5f"
+_RED = "#c8553d"
+_LIGHT_BLUE = "#8fa9c4"
+HEAT_COLOURS = ["#f3f6f9", "#f0c9a8", _RED, "#6b1d0e"]
 """Colours of shares and indices from 0 to 1."""
 _HEAT = LinearSegmentedColormap.from_list("heat", HEAT_COLOURS)
 _MAX_BINS = 96
@@ -46,7 +46,7 @@ def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series) -> Figure
     if len(windows):
         edges, hours = _make_time_edges(windows["window_end"])
         ends = mdates.date2num(windows["window_end"])
-        times.hist(ends, edges, weights=windows["readings"], color=_INK)
+        times.hist(ends, edges, weights=windows["readings"], color=_DARK_BLUE)
         _format_time_axis(times)
         ylabel = f"readings in {hours:.3g} h"
     else:
@@ -54,7 +54,7 @@ def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series) -> Figure
     times.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     times.set(ylabel=ylabel, title=f"{windows['readings'].sum():,} readings in windows")
     shown = reasons.sort_values().tail(8)
-    bars.barh(shown.index.astype(str), shown.to_numpy(), color=_MARK)
+    bars.barh(shown.index.astype(str), shown.to_numpy(), color=_RED)
     bars.set(xlabel="readings", title=f"{reasons.sum():,} quarantined, by reason")
     bars.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     if shown.empty:
@@ -87,15 +87,15 @@ def plot_false_alarms(rates: NDArray[np.float64], nu: float, vectors: NDArray[np
     """
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.hist(rates, np.linspace(0, max(4 * nu, rates.max(initial=0)), 33), color=_INK)
-    left.axvline(nu, color=_MARK, label=f"target: {nu:.2%}")
+    left.hist(rates, np.linspace(0, max(4 * nu, rates.max(initial=0)), 33), color=_DARK_BLUE)
+    left.axvline(nu, color=_RED, label=f"target: {nu:.2%}")
     mean = rates.mean() if len(rates) else np.nan
-    left.axvline(mean, color=_MARK, ls=":", label=f"mean: {mean:.2%}")
+    left.axvline(mean, color=_RED, ls=":", label=f"mean: {mean:.2%}")
     left.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     left.set(xlabel="false-alarm rate on held-out normal windows", ylabel="sensors",
              title=f"False-alarm rates of {len(rates):,} models")  # fmt: skip
     left.legend(frameon=False)
-    right.hist(vectors, min(40, max(1, len(np.unique(vectors)))), color=_INK)
+    right.hist(vectors, min(40, max(1, len(np.unique(vectors)))), color=_DARK_BLUE)
     right.set(xlabel="support vectors", ylabel="sensors", title="Size of the models")
     for axis in (left.yaxis, right.yaxis, right.xaxis):
         axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -191,10 +191,10 @@ def plot_timelines(
         ends = chosen["window_end"]
         flagged = chosen[chosen["anomaly"]]
         alone = len(chosen) == 1  # neither an area nor a line would be visible
-        axis.fill_between(ends, chosen["minimum"], chosen["maximum"], color=_PALE, alpha=0.5,
+        axis.fill_between(ends, chosen["minimum"], chosen["maximum"], color=_LIGHT_BLUE, alpha=0.5,
                           lw=2 if alone else 0)  # fmt: skip
-        axis.plot(ends, chosen["mean"], color=_INK, lw=1, marker="." if alone else None)
-        axis.plot(flagged["window_end"], flagged["mean"], "o", color=_MARK, ms=4)
+        axis.plot(ends, chosen["mean"], color=_DARK_BLUE, lw=1, marker="." if alone else None)
+        axis.plot(flagged["window_end"], flagged["mean"], "o", color=_RED, ms=4)
         known = events[(events["device"] == device) & events["sensor"].isin((sensor, ""))]
         for start, end in zip(known["start"], _round_up(known["end"], ends), strict=True):
             axis.axvspan(start, end, color="#e9c46a", alpha=0.45, lw=1)
@@ -204,9 +204,9 @@ def plot_timelines(
     if worst:
         _format_time_axis(axes[-1])
     handles = [
-        Patch(color=_INK, label="mean of window"),
-        Patch(color=_PALE, label="range of window"),
-        Patch(color=_MARK, label="detected anomaly"),
+        Patch(color=_DARK_BLUE, label="mean of window"),
+        Patch(color=_LIGHT_BLUE, label="range of window"),
+        Patch(color=_RED, label="detected anomaly"),
         *([Patch(color="#e9c46a", label="known anomaly")] if len(events) else []),
     ]
     figure.legend(handles=handles, ncols=4, loc="outside upper right", frameon=False, fontsize=8)
@@ -303,7 +303,7 @@ def plot_comparison(scores: pd.DataFrame) -> Figure:
             continue
         rows = np.arange(len(shown))
         for offset, (name, color) in enumerate(
-            (("f1", _PALE), ("recall", _INK), ("precision", _MARK))
+            (("f1", _LIGHT_BLUE), ("recall", _DARK_BLUE), ("precision", _RED))
         ):
             bars = axis.barh(rows + 0.27 * (offset - 1), shown[name], 0.25, color=color)
             axis.bar_label(bars, fmt="{:.2f}", padding=2, size=8)
@@ -312,9 +312,9 @@ def plot_comparison(scores: pd.DataFrame) -> Figure:
         axis.set_yticks(rows, labels)
         axis.set(xlim=(0, 1.1), xlabel="share")
     handles = [
-        Patch(color=_MARK, label="precision"),
-        Patch(color=_INK, label="recall"),
-        Patch(color=_PALE, label="F1"),
+        Patch(color=_RED, label="precision"),
+        Patch(color=_DARK_BLUE, label="recall"),
+        Patch(color=_LIGHT_BLUE, label="F1"),
     ]
     figure.legend(handles=handles, ncols=3, loc="outside lower right", frameon=False, fontsize=8)
     _hide_spines(*axes)

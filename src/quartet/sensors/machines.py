@@ -149,12 +149,12 @@ def calibrate(inputs: Array, gamma: float, settings: SensorSvm) -> CalibratedMac
         sums[first:last] = other.kernel_sum(inputs[first:last]) * (len(inputs) / len(others))
     # The solver's tolerance must not push windows on the threshold below it.
     slack = 2 * settings.tolerance * settings.nu * len(inputs)
-    lowest = lower_quantile(sums, settings.nu) - slack
     # A window far from all support vectors is an anomaly, even if there were outliers in training.
-    least = -_MIN_MARGIN * machine.intercept
+    floor = -_MIN_MARGIN * machine.intercept
     quantiles = np.array([lower_quantile(sums, share) for share in P_VALUES])
-    calibration = np.maximum(quantiles - slack, least) + machine.intercept
-    threshold = 0.0 if settings.threshold == "machine" else max(lowest, least) + machine.intercept
+    calibration = np.maximum(quantiles - slack, floor) + machine.intercept
+    tuned = max(lower_quantile(sums, settings.nu) - slack, floor) + machine.intercept
+    threshold = 0.0 if settings.threshold == "machine" else tuned
     return CalibratedMachine(machine, threshold, sums + machine.intercept, calibration)
 
 

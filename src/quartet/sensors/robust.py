@@ -67,7 +67,7 @@ def fit_robust(features: Array, names: Sequence[str], nu: float) -> tuple[Scale,
             other = scale
         squares[first:last] = (other.apply(features[first:last]) ** 2).sum(axis=1)
     limit = max(-lower_quantile(-squares, nu), 1.0)
-    # The threshold is exp(-1/2), so that scores of windows that are four times as far differ.
+    # The threshold is exp(-1/2), so that scores of windows far beyond it still differ.
     gamma = 0.5 / limit
     machine = Machine(np.zeros((1, len(names))), np.ones(1), 0.0, gamma)
     quantiles = np.array([lower_quantile(-squares, share) for share in P_VALUES])

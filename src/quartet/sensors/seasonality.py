@@ -65,17 +65,20 @@ def fit_season(means: Array, ends: Times, window_seconds: int, seasonality: str)
         if span < _MIN_SEASONS * hours * _HOUR:
             continue
         offsets = _hold_out(means, middles, hours)
-        shorter = np.abs(means - offsets)
-        if seasonality == "auto" and not _is_shorter(shorter, distance, middles, hours):
+        candidate = np.abs(means - offsets)
+        if seasonality == "auto" and not _is_nearer(candidate, distance, middles, hours):
             continue
-        best, distance = Season(fit_profile(means, middles, hours), offsets), shorter
+        best, distance = Season(fit_profile(means, middles, hours), offsets), candidate
     return best
 
 
-def _is_shorter(distance: Array, other: Array, middles: Times, hours: int) -> bool:
-    """Return whether distances are smaller by more than the standard error over the seasons."""
-    number = middles // (hours * _HOUR)
-    gains = pd.Series(other - distance).groupby(number).mean()
+def _is_nearer(candidate: Array, distance: Array, middles: Times, hours: int) -> bool:
+    """Return whether a candidate's distances are smaller by more than their standard error.
+
+    The error is that of the means of single seasons.
+    """
+    season = middles // (hours * _HOUR)
+    gains = pd.Series(distance - candidate).groupby(season).mean()
     return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
 
 
