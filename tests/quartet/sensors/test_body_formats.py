@@ -15,7 +15,7 @@ from quartet.sensors.capture import decode_capture
 from quartet.sensors.event_patterns import SCHEMA
 from quartet.sensors.events import UnreadableCaptureError, read_events
 from quartet.sensors.settings import SensorIngestion
-from sensors.fakes import avro, capture, column, count_reasons, event, reading
+from sensors.fakes import capture, column, count_reasons, event, reading
 
 
 def decode(content):
@@ -146,18 +146,5 @@ def test_a_truncated_array_over_several_lines_is_one_invalid_body():
     assert count_reasons(result) == {"body is not JSON": 1}
 
 
-def test_undecodable_body_is_quarantined_with_its_bytes():
-    body = json.dumps(reading(device="caf\xe9"), ensure_ascii=False).encode("latin-1")
-    result = decode(capture(reading(0, 1.0), body))
-    assert column(result, "value") == [1.0]
-    assert count_reasons(result) == {"body is not UTF-8": 1}
-    assert '"caf\\xe9"' in result.quarantine[0].body
-
-
 def test_body_with_a_byte_order_mark_is_read():
     assert column(decode(capture(b"\xef\xbb\xbf" + as_json(reading(0, 5.0))[0])), "value") == [5.0]
-
-
-def test_fastavro_writes_what_is_read():
-    content = avro([event(reading(0, 1.0))], codec="xz")
-    assert column(decode(content), "value") == [1.0]

@@ -73,6 +73,7 @@ def test_a_device_that_is_no_longer_known_leaves_no_window(store):
     assert set(tables.quarantine["reason"]) == {"unknown device"}
     ingest_all(source, store, tables, SETTINGS)
     assert_equals_fresh_run(tables, source)
+    assert tables.quarantine.empty
 
 
 def test_retracted_readings_are_removed_after_the_ledger_is_written(store):

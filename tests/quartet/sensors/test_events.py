@@ -1,7 +1,6 @@
 """All events of a capture file are found, and damaged files are rejected."""
 
 import io
-import random
 
 import fastavro
 import numpy as np
@@ -153,20 +152,6 @@ def test_a_body_of_negative_length_is_rejected():
     content[place + 1] = 0x0D  # -7 instead of 7
     with pytest.raises(UnreadableCaptureError, match="damaged"):
         all_events(bytes(content))
-
-
-def test_a_damaged_file_raises_no_other_error():
-    content = avro(MANY[:50], sync_interval=1500)
-    generator = random.Random(1)
-    rejected = 0
-    for _ in range(500):
-        damaged = bytearray(content)
-        damaged[generator.randrange(len(content))] ^= generator.randrange(1, 256)
-        try:
-            all_events(bytes(damaged))
-        except UnreadableCaptureError:
-            rejected += 1
-    assert rejected > 300
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import errno
 import gc
-import itertools
 import json
 
 import pandas as pd
@@ -67,20 +66,6 @@ def minutes(*numbers, partition=0, value=1.0, readings=4):
     }
 
 
-def test_all_files_become_windows_and_entries():
-    source = Folder(minutes(0, 1, 2))
-    tables = ingest_all(source, MemoryStore(), Tables(), SETTINGS)
-    assert_same(tables, source)
-    assert tables.windows["readings"].sum() == 12
-    assert tables.files["name"].tolist() == [path(0), path(1), path(2)]
-    assert tables.files["state"].tolist() == ["ingested"] * 3
-    assert (
-        tables.files[["readings", "duplicates", "quarantined"]].to_numpy().tolist()
-        == [[4, 0, 0]] * 3
-    )
-    assert tables.watermark == pd.Timestamp("2026-03-02T08:03:00")
-
-
 def test_only_new_files_are_read():
     source, store = Folder(minutes(0, 1)), MemoryStore()
     tables = ingest_all(source, store, Tables(), SETTINGS)
@@ -89,20 +74,6 @@ def test_only_new_files_are_read():
     (batch,) = ingest(source, store, tables.files, tables.watermark, SETTINGS)
     assert [entry.name for entry in batch.files] == [path(2)]
     assert batch.windows["window_end"].dt.minute.tolist() == [3, 4]
-
-
-@pytest.mark.parametrize("settings", [SETTINGS, EACH])
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_late_files_update_their_windows_in_any_order(order, settings, tmp_path):
-    """In one batch or in one batch per file."""
-    all_files = list(minutes(0, 1, 2).items())
-    source, store, tables = Folder(), open_store(tmp_path), Tables()
-    for number in order:
-        name, content = all_files[number]
-        source.contents[name] = content
-        ingest_all(source, store, tables, settings)
-    assert_same(tables, source)
-    assert tables.files["duplicates"].sum() == 0
 
 
 drawn_files = st.lists(
@@ -274,16 +245,6 @@ def test_a_growing_file_is_counted_once():
         assert tables.files["readings"].tolist() == [length]
 
 
-def test_a_file_that_has_become_unreadable_keeps_its_readings():
-    source, store = Folder(minutes(0)), MemoryStore()
-    tables = ingest_all(source, store, Tables(), SETTINGS)
-    source.contents[path(0)] = b"overwritten"
-    source.contents.update(minutes(1))
-    ingest_all(source, store, tables, SETTINGS)
-    assert_same(tables, Folder(minutes(0, 1)))
-    assert tables.files["state"].tolist() == ["ingested"] * 2
-
-
 def test_quarantined_readings_are_kept_by_file():
     late = reading(7200)
     source = Folder({path(0): capture(reading(), b"?", late), path(1): capture(b"?", reading(61))})
@@ -328,20 +289,6 @@ def test_the_watermark_never_goes_back():
     source.contents.update(minutes(1))
     (batch,) = ingest(source, store, tables.files, before, SETTINGS)
     assert batch.watermark == before
-
-
-def test_files_are_read_again_for_a_newly_known_device():
-    source = Folder(minutes(0) | minutes(0, partition=1))
-    some = SETTINGS.model_copy(update={"known_devices": ("press-1",)})
-    store = MemoryStore()
-    tables = ingest_all(source, store, Tables(), some)
-    assert tables.windows["device"].unique().tolist() == ["press-1"]
-    assert set(tables.quarantine["reason"]) == {"unknown device"}
-    more = SETTINGS.model_copy(update={"known_devices": ("press-1", "press-0")})
-    ingest_all(source, store, tables, more)
-    assert_same(tables, source)
-    assert tables.quarantine.empty
-    assert tables.files["duplicates"].sum() == 0
 
 
 def test_parallel_decoding_gives_the_same_batches_in_order(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -127,27 +127,14 @@ def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version
 
 def test_sensors_with_few_and_many_windows_are_scored_together(model_set, windows):
     """Models of one size are scored together and padded to the longest."""
-    clones = SensorModels.from_models(
-        {("d", f"{number:02d}"): take_model(model_set, 0) for number in range(40)},
-        model_set.features,
-        HOUR,
+    alone = model_set.take(np.array([0]))
+    clones = SensorModels.merge(
+        [replace(alone, pairs=(("d", f"{number:02d}"),)) for number in range(40)]
     )
     model = np.repeat(np.arange(40), np.arange(40)[::-1] % 13 + 1)
     features = window_features(windows, model_set.features)[: len(model)]
     expected = score(model_set, np.zeros_like(model), features)
     np.testing.assert_allclose(score(clones, model, features), expected, rtol=0, atol=1e-12)
-
-
-def take_model(model_set, number):
-    """Return one model of a model set."""
-    alone = model_set.take(np.array([number]))
-    ragged = {"vectors": alone.vectors, "coefficients": alone.coefficients}
-    names = [
-        field.name
-        for field in fields(SensorModel)
-        if field.name not in ragged and hasattr(alone, field.name)
-    ]
-    return SensorModel(**ragged, **{name: getattr(alone, name)[0] for name in names})
 
 
 @pytest.mark.parametrize("value", [1e6, 1e155, 1e300, -1e300])

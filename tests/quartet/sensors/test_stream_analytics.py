@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,45 +102,6 @@ def test_the_query_gives_the_windows_and_the_faults_of_the_pipeline(drawn):
     found, windows, faults, expected = both(drawn)
     assert_equal(found, windows)
     assert faults == expected
-
-
-@pytest.mark.parametrize(
-    ("part", "other"),
-    [
-        ("TumblingWindow(second, 300)", "TumblingWindow(second, 60)"),
-        ("GROUP BY device, sensor, System.Timestamp()", "GROUP BY device, System.Timestamp()"),
-        ("sequence_number DESC, value DESC", "value DESC"),
-        ("STDEVP(value)", "MAX(value) - MIN(value)"),
-        ("ORDER BY moment DESC", "ORDER BY value DESC"),
-        ("WHERE fault IS NULL", "WHERE device IS NOT NULL"),
-    ],
-)
-def test_a_changed_query_gives_other_windows(part, other):
-    """The translation to SQLite does not hide differences."""
-    assert QUERY.count(part) == 1
-    generator = np.random.default_rng(1)
-    drawn = [
-        (
-            1500,
-            [
-                (
-                    seconds,
-                    reading(seconds, float(value) if value else "x", f"press-{number % 2}", kind),
-                )
-                for seconds, value, kind in zip(
-                    generator.integers(0, 400, 5).astype(float),
-                    generator.integers(0, 50, 5),
-                    generator.choice(["a", "b"], 5),
-                    strict=True,
-                )
-            ],
-        )
-        for number in range(100)
-    ]
-    found, windows, _, _ = both(drawn)
-    assert_equal(found, windows)
-    with pytest.raises((AssertionError, TypeError)):
-        assert_equal(both(drawn, QUERY.replace(part, other))[0], windows)
 
 
 def test_the_query_states_the_lengths_of_the_parameters():
