@@ -157,6 +157,8 @@ def _measure_instability(windows: pd.DataFrame) -> pd.Series:
 
 
 def _measure_largest_share(values: pd.Series) -> float:
+    # The time between the first and the last end is a window shorter than the series, so an hour is
+    # added. A series of less than two days cannot be divided into days.
     days = (values.index[-1] - values.index[0] + _DAY / 24) // _DAY
     blocks = _BLOCKS if days < 2 else min(_BLOCKS, days)
     parts = np.array_split(values.to_numpy(np.float64), blocks)

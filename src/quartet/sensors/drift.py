@@ -46,6 +46,7 @@ class Span(NamedTuple):
         """Return the index of the part in which each window ends; shape (w,)."""
         ends = windows["window_end"].to_numpy().astype("datetime64[s]").astype(np.int64)
         first, last = (int(end.timestamp()) for end in self)
+        # Counted from the end, because a part includes its end and not its start.
         return parts - 1 - (last - ends) * parts // (last - first)
 
 

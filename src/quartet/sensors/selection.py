@@ -78,12 +78,13 @@ def choose_context(
         return normalised
     keys = ["device", "sensor", "window_end"]
     chosen = choose_relative(normal, normalised.merge(normal[keys], on=keys))
-    pairs = pd.MultiIndex.from_frame(normal.loc[chosen, ["device", "sensor"]].drop_duplicates())
-    parts = [
-        table[pd.MultiIndex.from_frame(table[["device", "sensor"]]).isin(pairs) == is_relative]
-        for table, is_relative in ((windows.assign(relative=False), False), (normalised, True))
-    ]
-    return pd.concat(parts, ignore_index=True)
+    pairs = normal.loc[chosen, ["device", "sensor"]].drop_duplicates()
+    has_context, is_chosen = (
+        pd.MultiIndex.from_frame(table[["device", "sensor"]]).isin(pd.MultiIndex.from_frame(pairs))
+        for table in (windows, normalised)
+    )
+    absolute = windows[~has_context].assign(relative=False)
+    return pd.concat([absolute, normalised[is_chosen]], ignore_index=True)
 
 
 def exclude_training_windows(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFrame:

@@ -177,6 +177,7 @@ def _score_earlier(
     devices = set(scored["device"])
     pairs = [pair for pair in model_set.pairs if pair[0] in devices]
     parts = []
+    # Starts whose times before overlap are one span, of which windows are read once.
     for _, span in starts.groupby((starts.diff() > within + model_set.context.reach).cumsum()):
         windows = sensor_windows.read_windows(
             since=span.min() - within, until=span.max() - seconds, pairs=pairs
@@ -227,15 +228,13 @@ def _read_blocks(
         yield from sensor_windows.window_blocks(span.since, span.until)
         return
     since = span.since - model_set.context.reach - pd.Timedelta(seconds=1)
-    most = max(
-        1, _BLOCK_WINDOWS * model_set.window_seconds // int((span.until - since).total_seconds())
-    )
-    most = min(most, _MAX_NAMED_SENSORS)
+    windows_per_sensor = (span.until - since).total_seconds() / model_set.window_seconds
+    block_sensors = min(max(1, int(_BLOCK_WINDOWS / windows_per_sensor)), _MAX_NAMED_SENSORS)
     with tqdm(
         total=len(model_set), desc="measuring drift", unit="sensor", disable=None, delay=2
     ) as bar:
-        for first in range(0, len(model_set), most):
-            pairs = model_set.pairs[first : first + most]
+        for first in range(0, len(model_set), block_sensors):
+            pairs = model_set.pairs[first : first + block_sensors]
             windows = sensor_windows.read_windows(since=since, until=span.until, pairs=pairs)
             windows = model_set.normalise(windows)
             yield windows[windows["window_end"] > span.since]
