@@ -26,7 +26,8 @@ def release(windows):
     ).model_set
 
     def make(windows, rate=0.02, svm=SETTINGS, **options):
-        metrics = {"models": 1, "false_alarm_rate": rate, "nu": 0.02}
+        metrics = {"models": 1, "sensors_without_model": 0, "training_windows": len(windows)}
+        metrics |= {"false_alarm_rate": rate, "nu": 0.02}
         settings = SensorRelease(**options)
         return make_release(model_set.to_arrays(), metrics, None, windows, svm, settings)
 

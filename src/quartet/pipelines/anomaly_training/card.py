@@ -22,7 +22,7 @@ def make_card(
         checksum: SHA-256 of the windows.
     """
     ends = normal_windows["window_end"]
-    windows = int(metrics.get("training_windows", len(normal_windows)))
+    windows = int(metrics["training_windows"])
     return ModelCard(
         summary=(
             f"Scores windows of sensor readings by {metrics['models']:,} one-class models, one for "
@@ -31,7 +31,7 @@ def make_card(
         ),
         data={
             "sensors with a model": f"{metrics['models']:,}",
-            "sensors without a model": f"{metrics.get('sensors_without_model', 0):,}",
+            "sensors without a model": f"{metrics['sensors_without_model']:,}",
             "training windows": f"{windows:,}",
             "from": f"{ends.min()}",
             "to": f"{ends.max()}",
