@@ -65,7 +65,7 @@ class PairEncoder:
         (devices, device), (sensors, sensor) = (
             dictionary_decode(readings.column(name)) for name in ("device", "sensor")
         )
-        cell = device.astype(np.int64) * max(len(sensors), 1) + sensor
+        cell = device.astype(np.int64) * len(sensors) + sensor
         index, distinct = pd.factorize(cell)
         pairs = [(devices[c // len(sensors)], sensors[c % len(sensors)]) for c in distinct.tolist()]
         codes = [self._codes.setdefault(pair, len(self._codes)) for pair in pairs]

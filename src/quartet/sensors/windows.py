@@ -100,8 +100,8 @@ def _resolve_duplicates(
     best = table.sort_values(["sequence", "value"]).drop_duplicates("run", keep="last")
     kept = order[~np.append(False, same)]  # the first of each run, replaced by the best below
     kept[best["run"]] = best["row"]
-    rows = table["row"].sort_values()
-    return kept, rows[table["run"].loc[rows.index].duplicated()].to_numpy()
+    by_row = table.sort_values("row")
+    return kept, by_row.loc[by_row.duplicated("run"), "row"].to_numpy()
 
 
 def aggregate(readings: pa.Table, window_seconds: int) -> pd.DataFrame:
