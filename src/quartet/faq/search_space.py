@@ -28,6 +28,10 @@ class _Range(Settings):
         """Return the lowest and the highest value."""
         return self.low, self.high
 
+    def contains(self, value: Any) -> bool:
+        """Return whether a value is in the range."""
+        return bool(self.low <= value <= self.high)
+
 
 class IntRange(_Range):
     """A range of integers, both ends included."""
@@ -68,7 +72,13 @@ class Choices(Settings):
         """Return all values, in the given order: each has to be within the limits."""
         return self.choices
 
+    def contains(self, value: Any) -> bool:
+        """Return whether a value is one of the choices."""
+        return value in self.choices
 
+
+Tunable = IntRange | FloatRange | Choices
+"""What a trial chooses a value of; any other value is fixed."""
 Integer = IntRange | Choices | int
 Real = FloatRange | Choices | float
 
@@ -170,7 +180,7 @@ class SearchSpace(Settings):
     @model_validator(mode="after")
     def _check_limits(self) -> Self:
         for name, tunable in self:
-            values = tunable.bounds() if hasattr(tunable, "bounds") else (tunable,)
+            values = tunable.bounds() if isinstance(tunable, Tunable) else (tunable,)
             for value in values:
                 if name in _CATEGORIES and value not in _CATEGORIES[name]:
                     known = " or ".join(sorted(_CATEGORIES[name]))

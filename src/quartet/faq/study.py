@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, Trial
 
 from quartet.faq.pairs import LabelledQuestions, TrainingPairs
 from quartet.faq.ranker import RankerParameters, make_validation_set, train_booster
-from quartet.faq.search_space import Choices, SearchSpace
+from quartet.faq.search_space import Choices, SearchSpace, Tunable
 from quartet.faq.settings import StudySettings
 from quartet.faq.text import word_view
 
@@ -131,7 +131,7 @@ def check_views(space: SearchSpace, names: Sequence[str]) -> None:
 def suggest_parameters(trial: Trial, space: SearchSpace) -> RankerParameters:
     """Return a trial's parameters: suggested for ranges and choices, fixed otherwise."""
     values = {
-        name: tunable.suggest(trial, name) if hasattr(tunable, "suggest") else tunable
+        name: tunable.suggest(trial, name) if isinstance(tunable, Tunable) else tunable
         for name, tunable in space
     }
     return RankerParameters(**values)
@@ -140,14 +140,11 @@ def suggest_parameters(trial: Trial, space: SearchSpace) -> RankerParameters:
 def make_start_parameters(space: SearchSpace) -> dict[str, Any]:
     """Return the defaults of `RankerParameters` that lie in the space, for the first trial."""
     defaults = RankerParameters().model_dump()
-    start = {}
-    for name, tunable in space:
-        if not hasattr(tunable, "suggest"):
-            continue
-        bounds, value = tunable.bounds(), defaults[name]
-        if value in bounds if hasattr(tunable, "choices") else bounds[0] <= value <= bounds[-1]:
-            start[name] = value
-    return start
+    return {
+        name: defaults[name]
+        for name, tunable in space
+        if isinstance(tunable, Tunable) and tunable.contains(defaults[name])
+    }
 
 
 def find_trial_index(study: optuna.Study, trial: Trial) -> int:

@@ -8,7 +8,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from quartet.faq.ranker import RankerParameters
-from quartet.faq.search_space import SearchSpace
+from quartet.faq.search_space import SearchSpace, Tunable
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 """States of trials that count towards the requested number."""
@@ -90,7 +90,7 @@ def describe_choice(study: optuna.Study, chosen: FrozenTrial) -> str:
 
 def make_parameters(trial: FrozenTrial, space: SearchSpace) -> RankerParameters:
     """Return the parameters of a finished trial, with its best number of trees."""
-    fixed = {name: value for name, value in space if not hasattr(value, "suggest")}
+    fixed = {name: value for name, value in space if not isinstance(value, Tunable)}
     return RankerParameters(
         **{**fixed, **trial.params, "trees": max(1, trial.user_attrs["best_trees"])}
     )
