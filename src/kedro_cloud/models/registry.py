@@ -56,7 +56,7 @@ class Registry(Protocol):
 
     @property
     def where(self) -> str:
-        """Name for messages."""
+        """Name for messages, such as `workspace 'NAME'`."""
 
     @property
     def environment(self) -> str:

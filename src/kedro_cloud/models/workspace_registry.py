@@ -86,7 +86,10 @@ def _version(entity: Any) -> Version:
 
 
 def _utc(moment: Any) -> datetime:
-    """Return a time with a zone, by default UTC; the SDK returns some times as text."""
+    """Return a time with a zone, by default UTC; the SDK returns some times as text, some as None.
+
+    An unknown time is the start of 1970.
+    """
     time = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     if time is None:
         return datetime.fromtimestamp(0, UTC)

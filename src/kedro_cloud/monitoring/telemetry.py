@@ -52,6 +52,7 @@ for _tag in ("ai.device.id", "ai.device.locale"):
 _tags["ai.location.ip"] = "0.0.0.0"
 
 _REQUEST_S = 4.0
+"""Timeout of a request, below that of `flush`, which then reports the reason."""
 _MIN_ERROR_STATUS = 400
 
 Value = str | int | float

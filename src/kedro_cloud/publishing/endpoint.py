@@ -72,7 +72,7 @@ class Publication:
             endpoint,
             self._plan_component(),
             self._plan_deployment(deployments.get(self.deployment)),
-            self._plan_default(existing and existing.defaults),
+            self._plan_default(getattr(existing, "defaults", None)),
             *self._plan_removals(deployments),
         ]
 
