@@ -175,10 +175,24 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
         return self._root if has_classes else None
 
     def _has_training_only(self) -> bool:
-        """Return whether the folder has a training set, and neither half of a test set."""
+        """Return whether the folder has a training set, and nothing of a test set."""
         has_test = any(self._find_file("test", content) for content in ("images", "labels"))
-        has_train = self._find_file("train", "images") or self._find_folder("train")
-        return has_train is not None and not has_test
+        has_train = (
+            self._has_idx("t10k", "train")
+            or self._find_file("train", "images") is not None
+            or self._find_folder("train") is not None
+        )
+        # If the labels of a test set are missing, or its images, it is incomplete.
+        has_other_half = self._has_idx("images-idx3", "labels-idx1") or self._has_idx(
+            "labels-idx1", "images-idx3"
+        )
+        return has_train and not has_test and not has_other_half
+
+    def _has_idx(self, old: str, new: str) -> bool:
+        """Return whether the IDX file exists whose name has `new` in place of `old`."""
+        name = PurePosixPath(self._location.path).name
+        other = self._root.join(name.replace(old, new))
+        return other != self._location and self._open_idx(other).exists()
 
     def _list_pictures(self, folder: Location) -> list[Location]:
         files = self._list(folder, "file")
