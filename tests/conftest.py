@@ -101,7 +101,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextmanager
-def restored_environment() -> Iterator[None]:
+def restore_environment() -> Iterator[None]:
+    """Restore environment variables at the end."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -109,23 +110,23 @@ def restored_environment() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def untouched_environment() -> Iterator[None]:
+def environment_of_a_test() -> Iterator[None]:
     """Restore the environment, into which MLflow writes its tracking URI."""
-    with restored_environment():
+    with restore_environment():
         yield
 
 
 @pytest.fixture(autouse=True)
-def untouched_run_command() -> Iterator[None]:
-    """A run in this process sets the command that messages of later tests would advise."""
+def run_command_of_a_test() -> Iterator[None]:
+    """Restore the command that messages advise, which a run in this process sets."""
     yield
     set_run_command(DEFAULT)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def environment_of_others() -> Iterator[None]:
+def environment_of_a_module() -> Iterator[None]:
     """Restore the environment after the fixtures of a module."""
-    with restored_environment():
+    with restore_environment():
         yield
 
 

@@ -75,7 +75,7 @@ def run_forked(
     """Run `kedro ARGUMENTS` in a folder, with this environment; kill it after so many seconds."""
     with tempfile.TemporaryDirectory() as place:
         target = (folder, arguments, dict(environment), place)
-        child = server().Process(target=_be_kedro, args=target)
+        child = server().Process(target=_run_command_line, args=target)
         child.start()
         child.join(seconds)
         if child.exitcode is None:
@@ -85,7 +85,7 @@ def run_forked(
     return subprocess.CompletedProcess(arguments, child.exitcode or 0, out, err)
 
 
-def _be_kedro(
+def _run_command_line(
     folder: Path, arguments: tuple[str, ...], environment: dict[str, str], place: str
 ) -> None:
     for descriptor, name in ((1, "out"), (2, "err")):

@@ -75,18 +75,19 @@ def test_more_parameters_than_one_call_accepts_are_logged(run):
 def run_node(hooks, node, catalog, values):
     """Call the hook of a node as Kedro does; return what other hooks see of its inputs."""
     seen = dict(values)
-    hook = hooks.before_node_run(node, catalog, seen)
-    next(hook)
-    with pytest.raises(StopIteration):
-        next(hook)
+    complete(hooks.before_node_run(node, catalog, seen))
     return seen
 
 
-def start(hooks, pipeline, catalog):
-    hook = hooks.before_pipeline_run(pipeline, catalog)
+def complete(hook):
+    """Run a wrapper to its end, as Kedro does around the other hooks."""
     next(hook)
     with pytest.raises(StopIteration):
         next(hook)
+
+
+def start(hooks, catalog):
+    complete(hooks.before_pipeline_run(PIPELINE, catalog))
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ PIPELINE = Pipeline(
 
 def test_a_run_is_found_by_one_parameter_of_a_node(run, catalog):
     hooks = TrackingHooks()
-    start(hooks, PIPELINE, catalog)
+    start(hooks, catalog)
     values = {"table": catalog.load("table"), "text": "hello", "params:training": Training()}
     seen = run_node(hooks, PIPELINE.nodes[0], catalog, values)
     assert set(seen) == {"table", "text"}  # kedro-mlflow logs none of them again
@@ -130,7 +131,7 @@ def test_a_run_is_found_by_one_parameter_of_a_node(run, catalog):
 
 def test_raw_data_is_recorded_with_the_checksum_of_its_file(run, catalog, tmp_path):
     hooks = TrackingHooks()
-    start(hooks, PIPELINE, catalog)
+    start(hooks, catalog)
     values = {"table": catalog.load("table"), "text": "hello", "params:training": Training()}
     for _ in range(2):  # several nodes read the same data
         run_node(hooks, PIPELINE.nodes[0], catalog, values)
@@ -188,7 +189,7 @@ def test_many_steps_are_logged(run):
 
 def test_losses_are_logged_by_epoch(run, catalog):
     hooks = TrackingHooks()
-    start(hooks, PIPELINE, catalog)
+    start(hooks, catalog)
     history = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.25], "note": ["a", "b"]})
     hooks.after_dataset_saved("history", history)
     hooks.after_dataset_saved("plain", history)
@@ -203,7 +204,7 @@ TRIALS = pd.DataFrame(
 
 def test_trials_are_logged_by_index_and_as_child_runs(run, catalog):
     hooks = TrackingHooks()
-    start(hooks, PIPELINE, catalog)
+    start(hooks, catalog)
     hooks.after_dataset_saved("trials", TRIALS)
     assert get_history(run, "trials/score") == [(0, 0.5), (2, 0.4)]
     assert get_history(run, "trials/best_score") == [(0, 0.5), (2, 0.5)]
