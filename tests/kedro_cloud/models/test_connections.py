@@ -146,6 +146,7 @@ def test_requests_beyond_the_limit_get_503_in_json_but_idle_connections_do_not_c
 ):
     model = SlowModel()
     monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda folder: model)
+    monkeypatch.setattr("os.cpu_count", lambda: 9)  # a further request would be answered at once
     (tmp_path / EXAMPLE).write_text('{"inputs": [[1]]}')
     head = "POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     slow, fast = (
@@ -155,6 +156,7 @@ def test_requests_beyond_the_limit_get_503_in_json_but_idle_connections_do_not_c
     app = serve.make_app(tmp_path, max_requests=2)
     with serving(app, TimedProtocol) as (port, server), ExitStack() as stack:
         clients = [stack.enter_context(connected(port)) for _ in range(22)]
+        stack.callback(model.event.set)  # also after a failure, so that the server can end
         for client in clients[:2]:
             client.sendall(slow)
         while len(server.server_state.tasks) < 2:
