@@ -321,5 +321,5 @@ def test_the_guide_assigns_the_roles_of_operators_and_no_wider_scope() -> None:
     operators = (ROOT / "infra/modules/operator_rights.bicep").read_text(encoding="utf-8")
     assert "dataScientist" in operators
     assert "roles.blobContributor" in operators
-    scopes = re.findall(r"--scope (\S+)", guide)
+    scopes = re.findall(r"role assignment create --scope (\S+)", guide)
     assert scopes == ["$WORKSPACE", "$CODE"]
