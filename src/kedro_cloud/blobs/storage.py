@@ -1,8 +1,9 @@
 """Set the storage account and the credential of `abfs://` URLs.
 
 The account is `storage_account` of the environment's `globals.yml`, so the catalog names only
-containers and paths. The credential is the first of the environment variables below that is set,
-else that of `DefaultAzureCredential`: `az login` on a laptop, the cluster's identity on Azure ML.
+containers and paths. The credential is the first of the environment variables `VARIABLES` that is
+set, else that of `DefaultAzureCredential`: `az login` on a laptop, the cluster's identity on Azure
+ML.
 
 This module imports no Azure packages, so that runs without blob storage start fast.
 """
@@ -33,6 +34,7 @@ ACCOUNT_KEY = "AZURE_STORAGE_ACCOUNT_KEY"
 ACCOUNT_NAME = "AZURE_STORAGE_ACCOUNT_NAME"
 """Names the account if `globals.yml` does not."""
 VARIABLES = (CONNECTION_STRING, SAS_TOKEN, ACCOUNT_KEY)
+"""Environment variables of credentials, in the order of precedence."""
 
 _ACCOUNT_OPTION = "account_name"
 """Option of adlfs, for which fsspec keeps a default."""

@@ -30,6 +30,8 @@ def list_rehearsals(directory: RehearsalDir, metrics: Mapping[str, str]) -> list
 def read_rehearsal(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) -> Status:
     """Return the last rehearsal of a pipeline; `metrics` as in `list_rehearsals`.
 
+    The journal does not record the start: `created` is the time of its last change.
+
     Raises:
         ValueError: The pipeline has no rehearsal.
     """
@@ -55,7 +57,10 @@ def read_rehearsal(directory: RehearsalDir, pipeline: str, metrics: Mapping[str,
 
 
 def _step(record: StepRecord, is_running: bool) -> StepStatus:
-    """Return the status of a step; if the rehearsal ended, an unfinished step is stopped."""
+    """Return the status of a step.
+
+    An unfinished step is stopped unless `is_running`: whether any rehearsal runs in the folder.
+    """
     state = record.state if record.state.is_end or is_running else StepState.STOPPED
     seconds = record.seconds if record.seconds or state.is_done else None
     if state is not StepState.FAILED:

@@ -17,6 +17,7 @@ _RESOURCE = re.compile(
     r"/workspaces/(?P<workspace>[^/?]+)(?:/(?P<kind>\w+)(?:/(?P<name>[^/?]+))?)?"
 )
 _PARENT_MISSING = re.compile(r"SubscriptionNotFound|ResourceGroupNotFound|/workspaces/[^/']+' ")
+"""Codes, and the end of a quoted ID in "The Resource '…/workspaces/NAME' … was not found"."""
 _NAME_TAKEN = re.compile(
     r"endpoint name '(?P<name>[^']+)' is not available|endpoint with this name"
 )

@@ -95,9 +95,10 @@ class LabelledQuestions(_FeatureTable):
 def make_training_pairs(
     comparer: Comparer, random_negatives: int, generator: np.random.Generator
 ) -> TrainingPairs:
-    """Pair each known duplicate with its original, the retrieved negatives and random ones.
+    """Pair known duplicates with their original, the retrieved negatives and random ones.
 
-    The duplicates are compared as if they were not indexed.
+    Only duplicates that people asked are paired, `CorpusIndex.asked`. They are compared as if
+    they were not indexed.
 
     Args:
         comparer: A fitted comparer.

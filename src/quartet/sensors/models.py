@@ -32,16 +32,16 @@ _HASHED = (
     "threshold",
     "nu",
 )
-"""Attributes that scores and labels depend on."""
+"""Attributes that scores and alarms depend on, besides `profile`."""
 
 
 @dataclass(frozen=True)
 class SensorModel:
     """One-class SVM, or robust z-score, of one sensor, with the scale of its features.
 
-    `SensorModels` documents the attributes, here without the dimension of the sensors. `held_out`
-    contains the p-values of the training windows, by models that were not fitted to them; shape
-    (w,).
+    `quartet.sensors.model_set.SensorModels` documents the attributes, here without the dimension
+    of the sensors. `held_out` contains the p-values of the training windows, by models that were
+    not fitted to them; shape (w,).
     """
 
     lowest: Array
@@ -66,10 +66,10 @@ class SensorModel:
     profile: Array = field(default_factory=lambda: np.empty(0))
 
     def version(self, *details: object) -> str:
-        """Return 12 hexadecimal digits, which change with anything that scores depend on.
+        """Return 12 hexadecimal digits, which change with anything that scores or alarms depend on.
 
         Args:
-            details: What else scores depend on, as JSON types: sensor, features, window length.
+            details: What else they depend on, as JSON types: sensor, features, window length.
         """
         digest = blake2b(json.dumps(details).encode(), digest_size=VERSION_BYTES)
         for name in _HASHED:

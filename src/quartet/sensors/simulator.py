@@ -25,7 +25,8 @@ from quartet.sensors.settings import Fleet
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OFFSET_STEP = 256
-"""Difference of the offsets of consecutive events in a partition; Event Hubs has bytes."""
+"""Difference of the offsets of consecutive events in a partition; those of Event Hubs are positions
+in bytes."""
 _COMPRESSION = 9
 """Level of zlib's deflate: the smallest files."""
 
@@ -55,7 +56,8 @@ def write_captures(fleet: Fleet) -> Captured:
     """Return all capture files of a fleet, with labels and counts to check against.
 
     Raises:
-        ValueError: The anomalies, or the irregular events, do not fit into the time.
+        ValueError: The days are too few for the anomalies, or for the faulty, repeated and late
+            events.
     """
     sensors = FleetSensors(fleet)
     anomalies = plan_anomalies(sensors)

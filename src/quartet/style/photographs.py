@@ -101,11 +101,11 @@ def generate_crop_batches(
 def sample_crops(
     photographs: Photographs, count: int, side: int, generator: np.random.Generator
 ) -> Picture:
-    """Return random square crops of photographs, randomly scaled, mirrored and brightened.
+    """Return random square crops of photographs, of random scale, reflection and brightness.
 
-    A crop covers at least 0.8 × `side` pixels where the photograph is large enough, and at
-    most all of it, so that objects appear at many scales. An unreadable photograph is
-    replaced by the next one.
+    Before scaling, the side of a crop is at least 0.8 × `side`, or 0.8 × the photograph's shorter
+    side if that is less, and at most the shorter side, so that objects appear at many scales. An
+    unreadable photograph is replaced by the next one.
 
     Args:
         photographs: Photographs to sample from, uniformly.

@@ -36,7 +36,9 @@ class QuantisedNetwork:
       into 255 steps. The scales are multiplied into the weights, which are quantised per output
       channel, for each picture.
     - Activations are unsigned, from the minimum. Paddings repeat values of the picture, so the
-      minimum adds a constant to each output channel, which the next normalisation removes.
+      minimum adds a constant to each output channel, which the next normalisation removes. After
+      the last convolution there is none: an input channel that is positive at all pixels shifts
+      the colours.
     - A channel that contributes little has coarser steps than its range allows: its weights
       would otherwise determine the steps of all weights.
     - Weights are rounded by error diffusion: the errors of neighbouring pixels cancel, as
@@ -138,8 +140,8 @@ class QuantisedNetwork:
         even = width + width % 2
         padded = self._buffer(height + 8, even + 8, 3, torch.uint8)
         scale_and_pad(picture, torch.ones(3), torch.zeros(3), padded[:, : width + 8], padding=4)
-        # Subtract the mean of the picture, as a common offset would cost the contrast of a dark
-        # scene the precision of the result.
+        # Subtract the mean of the picture: in the bfloat16 result, a common offset would leave few
+        # bits for the contrast of a dark scene.
         bias = -(self._first_sums @ mean).repeat(2)
         pairs = padded.view(height + 8, (even + 8) // 2, 6)
         x = _convolve_integers(pairs, *self._first, bias=bias)
@@ -245,7 +247,7 @@ class _Layer:
 
     @classmethod
     def from_weight(cls, weight: Tensor, stride: int, dtype: torch.dtype) -> _Layer:
-        """Return the layer with this weight in float32."""
+        """Return the layer of a float32 weight, shape (outputs, inputs, k, l)."""
         if dtype == torch.uint8:
             own = _to_serpentine(weight)
         else:
@@ -263,9 +265,10 @@ class _Layer:
         """Return the quantisation step of each input channel.
 
         The error of an output channel is that of its activations, Σ w² step² / 12, and that of
-        its weights, which are multiples of the largest w · step: Σ (largest / 127)² / 12 ·
-        variance / step². Their sum over all output channels, relative to the variance of each,
-        is smallest for the returned steps, if none is too small for its channel's range.
+        its weights, which are multiples of a unit, the largest w · step / `_LARGEST_WEIGHT`:
+        Σ unit² / 12 · variance / step². The returned steps approximately minimise the sum over
+        all output channels, relative to the variance of each; none is smaller than a 255th of
+        its channel's range. As the units depend on the steps, this takes iterations.
 
         Args:
             low: Minimum of each input channel.

@@ -164,7 +164,7 @@ class Stylizer:
     def stream(self, pictures: Iterable[tuple[Key, Picture]]) -> Iterator[tuple[Key, Picture]]:
         """Stylize pictures in several threads.
 
-        At most two pictures per thread are in progress at a time.
+        Besides the picture to be yielded next, at most two per thread wait or are computed.
 
         Args:
             pictures: Pairs of a key and a picture of shape (h, w, 3).
@@ -213,7 +213,7 @@ class Stylizer:
         """Check that pictures fit into memory, once per size.
 
         Later pictures reuse the threads' buffers: checking again would count this memory twice,
-        and another process could end a run that works.
+        and fail a run that works as soon as another process takes memory.
         """
         with self._lock:
             if (height, width) in self._fitting_sizes:

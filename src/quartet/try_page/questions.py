@@ -53,7 +53,7 @@ def _load_duplicates() -> pd.DataFrame:
 
 
 def _offer_examples(duplicates: pd.DataFrame) -> None:
-    """Offer questions whose originals the model was not trained on."""
+    """Offer test duplicates: questions that the model was not trained on."""
     held_out = duplicates.loc[duplicates["part"] == "test", "text"]
     examples = sorted(held_out, key=len)[:_EXAMPLES]
     if not examples:

@@ -42,7 +42,7 @@ def aggregate_readings(
 
     Raises:
         ValueError: Less than `min_accepted_share` of the new readings, or of the new files, was
-            accepted; or the database contains none.
+            accepted; or neither this run nor an earlier one has accepted any reading.
     """
     settings = sensor_ingestion
     if settings.window_seconds is None:
