@@ -37,8 +37,7 @@ class QuantisedNetwork:
       channel, for each picture.
     - Activations are unsigned, from the minimum. Paddings repeat values of the picture, so the
       minimum adds a constant to each output channel, which the next normalisation removes. After
-      the last convolution there is none: an input channel that is positive at all pixels shifts
-      the colours.
+      the last convolution there is none, so its activations are counted from zero.
     - A channel that contributes little has coarser steps than its range allows: its weights
       would otherwise determine the steps of all weights.
     - Weights are rounded by error diffusion: the errors of neighbouring pixels cancel, as
@@ -129,7 +128,9 @@ class QuantisedNetwork:
         # Upsampling comes before the reflection, so the edge is repeated.
         x = self._convolve(total, moments, self._upward[0], reflect=False)
         x = self._normalise_and_convolve(x, network.in4, self._upward[1], phases=2, reflect=False)
-        x = self._normalise_and_convolve(x, network.in5, self._last, phases=2, padding=4)
+        x = self._normalise_and_convolve(
+            x, network.in5, self._last, phases=2, padding=4, from_zero=True
+        )
         stylized = picture.new_empty(2 * x.shape[0], 2 * x.shape[1], 3)
         scale_and_pad(x, torch.ones(3), self._last_bias, stylized, phases=2)
         return stylized[:height, :width]
@@ -156,8 +157,12 @@ class QuantisedNetwork:
         phases: int = 1,
         padding: int = 1,
         reflect: bool = True,
+        from_zero: bool = False,
     ) -> Tensor:
-        """Apply a normalisation and ReLU, pad, and convolve."""
+        """Apply a normalisation and ReLU, pad, and convolve.
+
+        Unless `from_zero`, the result of a quantised convolution lacks a constant per channel.
+        """
         found = compute_moments(x, phases)
         scale, offset = _affine(normalisation, found)
         shift = phases - 1
@@ -168,6 +173,8 @@ class QuantisedNetwork:
         if layer.dtype == torch.uint8:
             ends = torch.stack([found.low, found.high]) * scale + offset
             low, high = ends.clamp_min_(0).aminmax(dim=0)
+            if from_zero:
+                low = torch.zeros_like(low)
             steps = layer.steps(low, high, variance)
             scale, offset, minimum = scale / steps, (offset - low) / steps, torch.zeros_like(steps)
         else:

@@ -57,6 +57,15 @@ def test_any_width_is_supported(width, implementation):
 
 
 @needs_int8
+def test_a_channel_that_is_positive_everywhere_keeps_the_colours(implementation):
+    """No normalisation follows the last convolution, so it must not lack a constant."""
+    made, pictures = network(16), scene(49, 70)
+    with torch.no_grad():
+        made.in5.bias[0] = 10
+    assert rms(run(made, pictures), reference(made, pictures)) <= 2.5
+
+
+@needs_int8
 @pytest.mark.parametrize("style", ["candy", "mosaic"])
 def test_published_style_on_a_real_frame(style, real_clip):
     import av
