@@ -40,7 +40,7 @@ class Weights:
     """Weights of a network.
 
     Attributes:
-        name: Name of the file without suffix, which is the name of the style.
+        name: Name of the file without suffix: of the weights of a style, its name.
         arrays: Arrays by name; bfloat16, which NumPy lacks, is converted to float32.
         metadata: Metadata in the header of the safetensors file, except the checksum.
     """
@@ -96,7 +96,8 @@ class WeightsDataset(FileDataset[Weights, Weights]):
             filepath: Local path or any fsspec URL.
             name: Name in the path that a user chooses, which must not lead to another folder.
             kind: What a file of this folder is to users. If set, the message about a missing
-                file lists the names of the others.
+                file lists the names of the others. The message about an invalid name advises
+                the runtime parameter `KIND_weights`, which the catalog has to read.
             prefix: Only arrays whose names start with it are loaded.
             hint: End of the message if the file is missing: what to do.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
@@ -302,7 +303,8 @@ def _from_safetensors(content: bytes, path: str) -> tuple[dict[str, Tensor], dic
 def _to_safetensors(weights: Weights) -> bytes:
     from safetensors.numpy import save
 
-    # The library saves the memory buffer, which must be in C order.
+    # The library saves the memory buffer, which must be in C order. `ascontiguousarray` gives a
+    # scalar a dimension, which `reshape` removes.
     arrays = {
         name: np.ascontiguousarray(array).reshape(array.shape)
         for name, array in weights.arrays.items()

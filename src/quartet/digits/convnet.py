@@ -1,9 +1,10 @@
 """A small convolutional network for digits, and its predictions.
 
-Four 3 x 3 convolutions with batch normalisation. The first receives the image,
-cropped to 24 x 24 if its border is empty, space-to-depth transformed to 12 x 12, and
-has stride 2: 11 MFLOP and 162,000 parameters. Activations and products are bfloat16 where the
-hardware supports it natively; weights and statistics stay float32.
+Four 3 x 3 convolutions with batch normalisation. The first receives the image, without the margin
+that `quartet.digits.augmentation.find_margin` found in the training images, space-to-depth
+transformed, and has stride 2. On MNIST the margin is two pixels: from 24 x 24 to 12 x 12, 11 MFLOP
+and 162,000 parameters. Activations and products are bfloat16 where the hardware supports it
+natively; weights and statistics stay float32.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ def predict_proba(weights: Weights, images: Images) -> NDArray[np.float32]:
     margin = int(state.pop("margin", 0))
     classes, features = state["head.weight"].shape
     width = features // 9
+    # Layer 6 of three convolutions is a normalisation; of four, a ReLU, which has no weights.
     layers = three_convolutions(width) if "features.6.weight" in state else four_convolutions(width)
     network = ConvNet(select_compute_dtype(device), classes, layers, width)
     network.load_state_dict(state)

@@ -55,7 +55,7 @@ class Exploration(_Settings):
 
     seed: Seed
     images: int = Field(
-        30, ge=1, le=200, description="Digits in the random grid; the tutorial shows 30."
+        30, ge=1, le=200, description="Digits in the random grid; Microsoft's tutorial shows 30."
     )
 
 
@@ -110,8 +110,8 @@ class ConvNetTraining(_Settings):
     epochs: int = Field(
         12,
         ge=1,
-        description="Passes over the images; as many as take the time of the tutorial's fit of "
-        "MNIST on two cores.",
+        description="Passes over the images; on two cores, 12 take no longer than the fit of "
+        "Microsoft's tutorial on MNIST.",
     )
     minimum_steps: int = Field(
         600,

@@ -20,9 +20,10 @@ _MIN_DEVIATION = 1e-300
 _CLIP_ALL = 700.0
 """Lower bound above all logarithms, which makes the feature constant."""
 MIN_LOG_SCALE = 0.05
-"""Variations of 5 % are never anomalous."""
+"""Minimum scale of a logarithm: a variation of 5 % counts as at most one standard deviation."""
 _ZERO_SHARE = 0.01
-"""Share of the positive standard deviations that are treated as 0."""
+"""Level of the quantile of the positive standard deviations that is the smallest usual one; those
+below half of it are raised to that half."""
 
 
 def _phase(windows: pd.DataFrame) -> Array:

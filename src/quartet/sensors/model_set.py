@@ -62,7 +62,7 @@ _LATER_ARRAYS = (
     "profiles",
 )
 """Arrays that files of the first release lack: all models have the context, if there is one, no
-device raises alarms, and no sensor has a season."""
+device raises alarms, no sensor has a season, and all p-values are 1."""
 NEGLIGIBLE_EXPONENT = -700.0
 """Exponent whose exponential, 1e-304, has no effect on a sum. A smaller one would be a subnormal
 number, with which processors are slow."""
@@ -75,7 +75,8 @@ class SensorModels:
 
     A window's score is `intercept` plus the sum, over the model's support vectors v, of
     coefficient * exp(-gamma |x - v|²), where x are its scaled features: the decision function
-    of scikit-learn's OneClassSVM. A window is anomalous if its score is below `threshold`.
+    of scikit-learn's OneClassSVM, or the robust z-score of `quartet.sensors.robust`. A window is
+    anomalous if its score is below `threshold`.
 
     Attributes:
         pairs: (device, sensor) of each model.
@@ -87,7 +88,8 @@ class SensorModels:
         scale: Shape (n, d): divisor of the centred features.
         start: Shape (n + 1,), int64: the vectors of model i are rows start[i] to start[i + 1].
         vectors: Shape (v, d): the support vectors of all models, scaled.
-        coefficients: Shape (v,), positive; their sum over a model is nu times its windows.
+        coefficients: Shape (v,), positive; their sum over a one-class SVM is nu times its
+            windows, and over a robust z-score 1.
         intercept: Shape (n,).
         gamma: Shape (n,): kernel coefficient.
         threshold: Shape (n,).
@@ -109,7 +111,7 @@ class SensorModels:
         profiles: Seasonal profiles of all models, see `quartet.sensors.seasonality`: 24 or 168
             values of a model, or none.
         methods: Method of each model: `one_class_svm`, or `robust_z_score` of few windows, whose
-            only vector is the median; empty if all are machines.
+            only vector is the median; if left empty, all are `one_class_svm`.
         context: Normalisation of the windows of relative models, in training and in scoring.
     """
 
@@ -253,11 +255,13 @@ class SensorModels:
         return np.repeat(indices, np.diff(np.append(first, len(windows))))
 
     def compute_features(self, windows: pd.DataFrame, model: NDArray[np.int64]) -> Array:
-        """Compute the features of windows, less the profile of their model; shape (w, d).
+        """Compute the features of windows; shape (w, d).
+
+        The seasonal profile of a window's model is subtracted from its `LOCATION_FEATURES`.
 
         Args:
             windows: w rows with the columns of `quartet.sensors.windows`.
-            model: Index of each window's model; shape (w,).
+            model: Index of each window's model, from 0: each window has one; shape (w,).
 
         Raises:
             ValueError: A column is missing or has NaN.
@@ -287,6 +291,10 @@ class SensorModels:
         Args:
             windows: The columns of `quartet.sensors.windows`, for relative models with those of
                 the time before, as `Context.reach` says.
+
+        Returns:
+            If any model is relative, first the windows of the others, then those of relative
+            models, sorted and without those that have too little time before them.
         """
         relative = self.is_relative(windows)
         if not relative.any():
