@@ -64,7 +64,7 @@ LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
     "--again",
     multiple=True,
     metavar="NAME",
-    help="Process this file again, whatever its state. Repeatable.",
+    help="Process this file again, unless it is being processed. Repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="List the files and their states; start nothing.")
 @environment_option

@@ -75,6 +75,7 @@ class Steps(_Part):
     """The nodes that share a container."""
 
     merged: bool = False
+    """Whether nodes tagged for the same step share one; without it, each node has its own."""
 
 
 class AzureML(_Part):

@@ -22,7 +22,7 @@ class TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chos
     Attributes:
         headers_s: Seconds for the headers: from the connection, or from the first byte of a further
             request.
-        body_s: Seconds for the body, 10 MB at most.
+        body_s: Seconds for the complete body, whose size is limited elsewhere.
         response_s: Seconds in which a client must continue to read a response.
     """
 

@@ -1,9 +1,9 @@
 """Serve a registered model over HTTP, with MLflow's protocol and a check of each request.
 
 Run `python -m scoring.serve`, with the model below KEDRO_CLOUD_MODEL_DIR or AZUREML_MODEL_DIR.
-MLflow's own server casts inputs to the types of the model's signature, even floating-point ink to
-integers, and reports errors with a traceback, or not at all. This one checks each batch against the
-signature first, and reports errors in one line, `{"error": "…"}`.
+MLflow's own server casts inputs to the types of the model's signature, even fractions to integers,
+and reports errors with a traceback, or not at all. This one checks each batch against the signature
+first, and reports errors in one line, `{"error": "…"}`.
 
 Protocol: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/, JSON only.
 """
