@@ -1,7 +1,7 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13, git and a network; everything else they
 # install. Wheels are checked against the hashes in the lock files.
 
-# The newest Python that there is. An interpreter of pyenv can be named and not be there: it is run.
+# The newest Python found. pyenv may name interpreters that do not exist, so each is run.
 PYTHONS := 3.13 3.12 3.11
 PYTHON ?= $(shell for version in $(PYTHONS); do \
 	  python$$version -c "" 2>/dev/null && command -v python$$version && exit; done)
@@ -19,7 +19,7 @@ CPU_WHEELS ?= $(if $(PIP_EXTRA_INDEX_URL)$(PIP_FIND_LINKS),,https://download.pyt
 .DEFAULT_GOAL := help
 .PHONY: help setup run test integration test-all lint docs bench mnist vgg samples browser database azurite lock clean
 
-help:  ## Say what can be made
+help:  ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 # The core, for the scenarios on files and SQLite.
@@ -27,12 +27,12 @@ CORE := $(VENV)/core
 # The core, all extras that this Python can have, and the tools of developers.
 INSTALLED := $(VENV)/installed
 
-setup: $(INSTALLED)  ## Install the project with all extras and the tools of developers into .venv
+setup: $(INSTALLED)  ## Install the project with all extras and the developer tools into .venv
 
-# An environment that there is keeps its Python.
+# An existing environment keeps its Python.
 $(VENV)/python:
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 && touch $@ && exit; \
-	  test -n "$(PYTHON)" || { echo "Quartet needs Python 3.11, 3.12 or 3.13: install one, or say PYTHON=/path/to/python3.12" >&2; exit 1; }; \
+	  test -n "$(PYTHON)" || { echo "Quartet needs Python 3.11, 3.12 or 3.13: install one, or set PYTHON=/path/to/python3.12" >&2; exit 1; }; \
 	  $(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(v not in "$(PYTHONS)".split() and f"Quartet needs Python 3.11, 3.12 or 3.13; $(PYTHON) is {v}")' || exit 1; \
 	  echo "Making $(VENV) with $$($(PYTHON) --version) ($(PYTHON)); another: rm -r $(VENV), then PYTHON=/path/to/python"; \
 	  $(PYTHON) -m venv $(VENV) || { $(APT) update && $(APT) install -y $(notdir $(PYTHON))-venv && $(PYTHON) -m venv --clear $(VENV); } || exit 1; \
@@ -99,7 +99,7 @@ mnist: $(CORE)  ## Fetch the real MNIST into data/01_raw/mnist_original
 vgg: $(CORE)  ## Fetch VGG-19's weights, by which styles are learned, into data/01_raw/style
 	$(BIN)/kedro fetch vgg
 
-samples: $(CORE)  ## Remake the committed samples
+samples: $(CORE)  ## Regenerate the committed samples
 	$(BIN)/kedro run --pipelines sample_data
 
 # The tests open Kedro-Viz in a browser. Where none can be installed they say so and skip.
@@ -108,7 +108,7 @@ browser:
 	  { $(APT) update -qq && $(APT) install -qq -y chromium >/dev/null; } \
 	  || echo "No Chromium and no right to install it: the browser tests will be skipped" >&2
 
-# The tests of the sensors' tables start a MariaDB of their own, over ODBC; Microsoft's driver wants
+# The tests of the sensors' tables start a MariaDB of their own, over ODBC; Microsoft's driver needs
 # libltdl. The server's core will do, and starts no service on this machine.
 DATABASE := unixodbc odbc-mariadb mariadb-server-core mariadb-client-core libltdl7
 
@@ -120,7 +120,7 @@ database:
 # Azurite, Microsoft's emulator of blob storage, for `kedro cloud rehearse` and the tests.
 AZURITE := azurite@3.37.0
 
-azurite:  ## Install the emulator of blob storage into .venv; wants Node.js
+azurite:  ## Install the emulator of blob storage into .venv; needs Node.js
 	@command -v npm >/dev/null || { echo "No npm, so no Azurite: install Node.js 20 or later; tests of blob storage will be skipped" >&2; exit 0; }; \
 	  grep -qs '"version": "$(AZURITE:azurite@%=%)"' $(VENV)/azurite/node_modules/azurite/package.json && exit; \
 	  echo "Installing Azurite into $(VENV); a minute or two"; \
@@ -130,6 +130,6 @@ azurite:  ## Install the emulator of blob storage into .venv; wants Node.js
 lock: setup  ## Write the lock files from pyproject.toml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/lock.py
 
-clean:  ## Remove everything that is made
+clean:  ## Remove .venv, site, the MLflow database and all ignored files in data
 	rm -rf $(VENV) site mlflow.db mlartifacts
 	git clean -fdXq data
