@@ -130,6 +130,6 @@ azurite:  ## Install the emulator of blob storage into .venv; needs Node.js
 lock: setup  ## Write the lock files from pyproject.toml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/lock.py
 
-clean:  ## Remove .venv, site, the MLflow database and all ignored files in data
+clean:  ## Remove .venv, the MLflow database, the built site and all ignored files in data
 	rm -rf $(VENV) site mlflow.db mlartifacts
 	git clean -fdXq data
