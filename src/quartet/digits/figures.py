@@ -87,7 +87,7 @@ def plot_sweep(results: pd.DataFrame, chosen: float) -> Figure:
         ylabel="validation accuracy",
         title="Logistic regression: regularisation sweep",
     )
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    _format_accuracies(axis)
     axis.legend(title="chosen")
     axis.grid(alpha=0.3)
     _hide_spines(axis)
@@ -143,8 +143,15 @@ def _plot_search(axis: Any, trials: pd.DataFrame, chosen: float) -> None:
     axis.set_xticks(rates, [f"{each:g}" for each in rates])
     axis.xaxis.minorticks_off()
     axis.margins(0.15)  # room for the ring
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    _format_accuracies(axis)
     axis.legend(title="chosen")
+
+
+def _format_accuracies(axis: Any) -> None:
+    """Format the ticks of the y axis as percentages, and omit those above 100 %."""
+    low, high = axis.get_ylim()
+    axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= min(high, 1 + 1e-9)])
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
 
 
 def plot_confusion_matrix(

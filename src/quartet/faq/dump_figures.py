@@ -61,7 +61,7 @@ def _draw_at_least(axis: Any, per_original: NDArray[np.int64]) -> None:
         color=PRIMARY,
         drawstyle="steps-pre",
     )
-    axis.set(xlabel="at least so many duplicates", ylabel="originals")
+    axis.set(xlabel="minimum number of duplicates", ylabel="originals")
     if values.max(initial=1) >= 20:
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

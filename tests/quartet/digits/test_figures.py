@@ -119,3 +119,16 @@ def test_training_history_shows_loss_learning_rate_and_search(rates, epochs):
     assert list(search.lines[1].get_ydata()) == [0.97]
     assert f"trainings of {epochs} epoch" in search.get_title()
     assert "without the validation images" in search.get_title()
+
+
+def test_accuracy_axes_have_no_ticks_above_100_percent():
+    trials = pd.DataFrame(
+        {"learning_rate": [0.1, 0.2], "validation_accuracy": [1.0, 1.0], "epochs": [3, 3]}
+    )
+    history = pd.DataFrame({"epoch": [1], "training_loss": [1.0], "learning_rate": [0.1]})
+    sweep = pd.DataFrame({"regularisation_strength": [1, 10], "validation_accuracy": [1.0, 1.0]})
+    figure = figures.plot_training_history(history, trials, 0.1)
+    for axis in (figure.axes[-1], figures.plot_sweep(sweep, 10).axes[0]):
+        ticks = axis.get_yticks()
+        assert ticks.max() == pytest.approx(1)
+        assert len(ticks) >= 2
