@@ -338,7 +338,7 @@ def _is_usable(path: str) -> bool:
 def _choose_columns(names: Sequence[str], path: str) -> tuple[int | None, list[int]]:
     """Return the indices of the column of labels, if any, and of the pixels."""
     lowered = [name.strip().casefold() for name in names]
-    labels = [lowered.index(name) for name in _LABEL_COLUMNS if name in lowered]
+    labels = [index for index, name in enumerate(lowered) if name in _LABEL_COLUMNS]
     label = labels[0] if labels else None
     pixels = [
         index

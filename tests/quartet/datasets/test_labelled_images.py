@@ -163,6 +163,7 @@ def test_two_files_of_the_same_content_are_ambiguous(tmp_path):
         ("train.csv", b"a,b\n1,2\n", "expected a column label and one for each pixel, found a, b"),
         ("train.csv", b"label,p\n1,x\n", "a pixel is not a number"),
         ("train.csv", b"label,class,p\n1,1,1\n", "label and class may all be the labels"),
+        ("train.csv", b"label,label,p\n1,2,1\n", "label and label may all be the labels"),
         ("d.npz", b"PK\x03\x04 not complete", "cannot be read"),
     ],
 )
