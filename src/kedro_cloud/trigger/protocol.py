@@ -27,13 +27,14 @@ Marker states and transitions:
 |---|---|---|
 | no marker | started | a watcher claims the file |
 | started | started | its owner renews it; another takes over an expired or orphaned one |
+| started | started | its watcher stopped, but its job continues: the claim expires at once |
 | started | done, failed | the run ended |
 | started | poison | the run failed for the last time, or too many owners vanished |
-| started | stopped | the watcher stopped, or a person cancelled the job (then with `job`) |
+| started | stopped | its watcher stopped without a job; a person cancelled the job (with `job`) |
 | failed | started | the backoff is over, or the file changed: then attempts start at 0 |
 | poison | started | the file changed |
 | stopped | started | a watcher claims the file; not if the job was cancelled |
-| any but claimed | no marker | `--again`: the file is processed again |
+| any, unless claimed or started with a job | no marker | `--again`: the file is processed again |
 """
 
 from __future__ import annotations

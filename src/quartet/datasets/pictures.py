@@ -125,7 +125,7 @@ class PictureDataset(InputDataset[PictureFile]):
 
         Args:
             filepath: Local path or any fsspec URL.
-            hint: End of the message if the file is missing: what to do.
+            hint: End of the message if the file is missing or cannot be decoded: what to do.
             max_megapixels: Most pixels of the picture, in millions.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """

@@ -52,7 +52,8 @@ def score_by_nearest_duplicate(
     Args:
         questions: q texts.
         originals: k texts.
-        known: n texts of known duplicates, in the order of their originals.
+        known: n texts of known duplicates, in the order of their originals, at least one of each;
+            the caller adds an original's own text if it has none.
         original_of: Shape (n,), ascending: index of each known duplicate's original.
     """
     vectoriser = TfidfVectorizer().fit([*known, *originals])

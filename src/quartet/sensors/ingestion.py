@@ -186,6 +186,7 @@ def _decode_parts(
             yield batch
     tables = {_table_name(name) for name in present}
     for name in sorted(versions.keys() - present):
+        # A removed part has the table's version once its empty batch is in the ledger.
         if _table_name(name) in tables and versions[name] != version:
             yield Batch([FileEntry(name, version)])
 
