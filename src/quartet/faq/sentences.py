@@ -7,6 +7,7 @@ vector. Vectors are scaled to length 1, so that their products are cosines.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -311,10 +312,11 @@ def _choose_pooling(config: Mapping[str, Any]) -> str:
 def _parse(files: Mapping[str, bytes], name: str, kind: Any, missing: bytes = b"{}") -> Any:
     """Return the content of a JSON file as an object of this type."""
     try:
-        return TypeAdapter(kind).validate_json(files.get(name, missing))
+        content = files.get(name, missing).removeprefix(codecs.BOM_UTF8)
+        return TypeAdapter(kind).validate_json(content)
     except ValidationError as error:
         (first, *_) = error.errors(include_url=False)
         place = ".".join(map(str, first["loc"]))
         raise ValueError(
-            f"{name}: {place}{': ' if place else ''}{first['msg']}; fetch the encoder again"
+            f"{name}: {place}{': ' if place else ''}{first['msg']}; correct it, or fetch the encoder again"
         ) from error

@@ -32,9 +32,12 @@ class WindowLength(NamedTuple):
 
     def describe(self) -> str:
         """Return the choice as a line of the log."""
+        reason = "no sensor has two readings"
+        if self.interval > 0:
+            reason = f"one reading every {self.interval:,.3g} s over {self.span / 3600:,.3g} h"
         return (
-            f"window length {self.seconds:,} s: one reading every {self.interval:,.3g} s over "
-            f"{self.span / 3600:,.3g} h; sensor_ingestion.window_seconds sets another"
+            f"window length {self.seconds:,} s: {reason}; sensor_ingestion.window_seconds sets "
+            "another"
         )
 
 

@@ -75,7 +75,7 @@ def test_other_exports_of_an_encoder_give_the_same_vectors(files, kind):
     ("name", "config", "message"),
     [
         ("modules.json", [{"type": "x.models.Dense"}], "has a module Dense"),
-        ("modules.json", {"type": "x"}, "should be a valid array; fetch the encoder again"),
+        ("modules.json", {"type": "x"}, "should be a valid array; correct it, or fetch"),
         ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "has the pooling max_tokens"),
         ("sentence_bert_config.json", {"max_seq_length": "many"}, "max_seq_length: .*integer"),
         ("sentence_bert_config.json", {"max_seq_length": -1}, "greater than 0"),
@@ -91,6 +91,12 @@ def test_other_exports_of_an_encoder_give_the_same_vectors(files, kind):
 def test_a_configuration_of_another_form_is_rejected_with_its_name(files, name, config, message):
     with pytest.raises(ValueError, match=f"{name}.*{message}"):
         read_encoder(files | {name: json.dumps(config).encode()})
+
+
+def test_a_configuration_may_begin_with_a_byte_order_mark(files):
+    config = b'\xef\xbb\xbf{"max_seq_length": 7}'
+    encoder = read_encoder(files | {"sentence_bert_config.json": config})
+    assert encoder.settings.max_tokens == 7
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,9 @@ def test_windows_of_a_stream_do_not_depend_on_the_length_of_its_first_files(inte
 
 def test_one_reading_gets_the_usual_windows_and_none_decides_nothing():
     one = make_readings(10, 1 / 360, sensors=1)
-    assert choose_window_length(one, is_complete=True).seconds == 300
+    length = choose_window_length(one, is_complete=True)
+    assert length.seconds == 300
+    assert "300 s: no sensor has two readings; " in length.describe()
     assert choose_window_length(one[:0], is_complete=True) is None
 
 
