@@ -183,6 +183,10 @@ def make_pruner(settings: StudySettings, space: SearchSpace) -> BasePruner:
     return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2 * settings.report_every)
 
 
+class _TrialInterrupt(BaseException):
+    """Replaces KeyboardInterrupt, on which Optuna would record the trial as failed."""
+
+
 def run_trials(
     study: optuna.Study,
     objective: Objective,
@@ -192,7 +196,8 @@ def run_trials(
 ) -> None:
     """Run trials one after another until the budget is spent.
 
-    A trial that raises an error is kept in the study with the error; the next one is run.
+    A trial that raises an error is kept in the study with the error; the next one is run. One that
+    is interrupted stays in the study as running, so that it is retried like that of a lost worker.
 
     Args:
         study: The study, which workers may share.
@@ -210,6 +215,8 @@ def run_trials(
         study.sampler = make_sampler(objective.settings, find_trial_index(study, trial))
         try:
             return objective(trial)
+        except KeyboardInterrupt as error:
+            raise _TrialInterrupt from error
         except optuna.TrialPruned:
             raise
         except Exception as error:
@@ -221,4 +228,7 @@ def run_trials(
             study.stop()
 
     if budget.acquire(False):
-        study.optimize(run, catch=(Exception,), callbacks=[*callbacks, stop_at_budget])
+        try:
+            study.optimize(run, catch=(Exception,), callbacks=[*callbacks, stop_at_budget])
+        except _TrialInterrupt as error:
+            raise KeyboardInterrupt from error

@@ -173,3 +173,16 @@ def test_a_stopped_run_ends_after_the_running_trials(objective, store, number):
     assert signal.getsignal(number) is before
     with run_study(store, "s", with_settings(objective, trials=1)) as study:
         assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
+
+
+def test_a_trial_that_a_second_signal_interrupts_is_not_recorded_as_failed(objective, store):
+    class Stopping(Objective):
+        def __call__(self, trial):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    stopping = Stopping(objective.train, objective.tune, objective.space, objective.settings)
+    with pytest.raises(KeyboardInterrupt), run_study(store, "s", stopping):
+        pass
+    with run_study(store, "s", with_settings(objective, trials=0)) as study:
+        assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
