@@ -57,8 +57,9 @@ class Retirement(_Part):
         """Return whether these machines are retired."""
         if machines.tier in self.tiers:
             return True
-        pattern = self.sizes.pattern if self.sizes else ""
-        return re.fullmatch(pattern, machines.size, re.IGNORECASE) is not None
+        if self.sizes is None:
+            return False
+        return re.fullmatch(self.sizes.pattern, machines.size, re.IGNORECASE) is not None
 
 
 class _Platform(_Part):

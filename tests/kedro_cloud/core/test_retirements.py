@@ -76,3 +76,7 @@ def test_an_invalid_entry_is_named(project):
     message = r"conf/azureml/platform\.yml: .*sizes should be a valid regular expression \(given"
     with pytest.raises(ValueError, match=message):
         load_retirements(project, "azureml")
+
+
+def test_a_missing_size_is_not_reported_as_retired():
+    assert warnings(Machines("cluster 'a'", ""), Machines("cluster 'b'", "", "dedicated")) == []
