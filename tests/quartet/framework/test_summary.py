@@ -383,7 +383,7 @@ def test_a_run_of_several_pipelines_ends_in_a_table_with_the_strongest_baseline(
     run(catalog, "digits", "film")
     table = capsys.readouterr().out.split("\n\n")[2]
     assert table.splitlines() == [
-        "pipeline  found (95 % interval)               strongest baseline  time",
+        "pipeline  result (95 % interval)              strongest baseline  time",
         "digits    accuracy 0.9582 (0.9322 to 0.9745)  strong 27,636       5.0 s",
         "          classifier, version 3 (first version)",
         "          see reports/digits",

@@ -9,7 +9,7 @@ from kedro_cloud.core.console import align_columns
 
 WIDTH = 100
 """Columns of a terminal in which the table is not wrapped."""
-_HEADER = ("pipeline", "found (95 % interval)", "strongest baseline", "time")
+_HEADER = ("pipeline", "result (95 % interval)", "strongest baseline", "time")
 
 
 Row = tuple[Sequence[str], Sequence[str]]
