@@ -71,13 +71,13 @@ def select_windows(
         )
     normal = normal[~labelled].reset_index(drop=True)
     period = _describe_period(normal, seconds, labelled=int(labelled.sum()))
+    relative = period["sensors_with_context"]
     logger.info(
-        "training windows: %s of %s sensors, %s s long; those of %s sensors are normalised%s",
+        "training windows: %s of %s sensors, %s s long%s",
         f"{len(normal):,}",
         f"{period['sensors']:,}",
         f"{seconds:,}",
-        f"{period['sensors_with_context']:,}",
-        context.describe(),
+        f"; those of {relative:,} sensors are normalised{context.describe()}" if relative else "",
     )
     return normal, period
 
