@@ -317,6 +317,5 @@ def _parse(files: Mapping[str, bytes], name: str, kind: Any, missing: bytes = b"
     except ValidationError as error:
         (first, *_) = error.errors(include_url=False)
         place = ".".join(map(str, first["loc"]))
-        raise ValueError(
-            f"{name}: {place}{': ' if place else ''}{first['msg']}; correct it, or fetch the encoder again"
-        ) from error
+        reason = f"{place}{': ' if place else ''}{first['msg']}"
+        raise ValueError(f"{name}: {reason}; correct it, or fetch the encoder again") from error
