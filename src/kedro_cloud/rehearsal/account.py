@@ -132,7 +132,8 @@ class Storage:
     def download(self, folder: PurePosixPath, target: Path) -> int:
         """Download all files of a folder into a local one; return their number."""
         container, prefix = self._open(folder)
-        names = list(_list_blobs(container, prefix))
+        # A name may contain "..", which must not lead out of the local folder.
+        names = [n for n in _list_blobs(container, prefix) if ".." not in PurePosixPath(n).parts]
         for name in names:
             path = target / name.removeprefix(prefix)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from kedro_cloud.rehearsal import account
 from kedro_cloud.rehearsal.account import Storage, Upload, parse_folder
 
 
@@ -30,6 +31,14 @@ def test_uploaded_files_can_be_downloaded(storage, samples, tmp_path):
     assert storage.download(samples.target, tmp_path / "back") == 2
     assert (tmp_path / "back/deep/down/a.txt").read_text() == "7"
     assert (tmp_path / "back/b.txt").read_text() == "8"
+
+
+def test_no_download_leaves_its_folder(storage, samples, tmp_path, monkeypatch):
+    storage.upload(samples)
+    names = dict.fromkeys(["here/b.txt", "here/../out.txt"])  # which Azurite's clients cannot write
+    monkeypatch.setattr(account, "_list_blobs", lambda container, prefix: names)
+    assert storage.download(samples.target, tmp_path / "back") == 1
+    assert not (tmp_path / "out.txt").exists()
 
 
 def test_only_new_and_changed_files_are_uploaded(storage, samples):
