@@ -125,6 +125,7 @@ _PAGE_OPTIONS = {
     "server.maxUploadSize": "100",  # MB
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "minimal",
+    "logger.hideWelcomeMessage": "true",  # `kedro try` prints the address
     "theme.primaryColor": "#e8590c",
 }
 """Options of Streamlit; nothing listens beyond this machine, and nothing is sent from it."""
