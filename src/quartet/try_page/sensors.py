@@ -236,11 +236,30 @@ def _summarise(windows: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("alarms", ascending=False, kind="stable", ignore_index=True)
 
 
+def _make_base(windows: pd.DataFrame, height: int) -> alt.Chart:
+    """Return an empty chart of a height in pixels, whose horizontal axis is the time in UTC."""
+    import altair as alt
+
+    return alt.Chart(
+        # The browser would show times without a zone in its own.
+        windows.assign(window_end=windows["window_end"].dt.tz_localize("UTC")),
+        height=height,
+    ).encode(
+        x=alt.X(
+            "window_end:T",
+            title="time (UTC)",
+            scale=alt.Scale(type="utc"),
+            axis=alt.Axis(format="%d %b %H:%M"),
+        )
+    )
+
+
 def _draw_values(windows: pd.DataFrame) -> alt.LayerChart:
     """Draw the values of a sensor's windows: mean, range, and alarms."""
     import altair as alt
 
-    base = alt.Chart(windows, height=240).encode(x=alt.X("window_end:T", title=None))
+    base = _make_base(windows, 240)
+    time = alt.Tooltip("window_end:T", title="time (UTC)", timeUnit="utcyearmonthdatehoursminutes")
     axis = alt.Axis(minExtent=_AXIS_PIXELS)
     band = base.mark_area(opacity=0.25).encode(
         y=alt.Y("minimum:Q", title="value", axis=axis, scale=alt.Scale(zero=False)), y2="maximum:Q"
@@ -249,7 +268,7 @@ def _draw_values(windows: pd.DataFrame) -> alt.LayerChart:
     alarms = (
         base.transform_filter(alt.datum.anomaly)
         .mark_circle(color=_ALARM_COLOR, size=45, opacity=1)
-        .encode(y="mean:Q", tooltip=["window_end:T", "mean:Q", "score:Q", "threshold:Q"])
+        .encode(y="mean:Q", tooltip=[time, "mean:Q", "score:Q", "threshold:Q"])
     )
     return band + line + alarms
 
@@ -258,7 +277,7 @@ def _draw_scores(windows: pd.DataFrame) -> alt.LayerChart:
     """Draw the scores of a sensor's windows, and the threshold below which they are alarms."""
     import altair as alt
 
-    base = alt.Chart(windows, height=140).encode(x=alt.X("window_end:T", title=None))
+    base = _make_base(windows, 140)
     axis = alt.Axis(minExtent=_AXIS_PIXELS)
     score = base.mark_line(strokeWidth=1).encode(y=alt.Y("score:Q", title="score", axis=axis))
     threshold = base.mark_line(color=_ALARM_COLOR, strokeDash=[4, 3]).encode(y="threshold:Q")
