@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 LONGEST = 72
-# "Added", "Adding" and "Adds" are no imperatives; "Process" and "Discuss" are.
+# "Added", "Adding" and "Adds" are not imperatives; "Process" and "Discuss" are.
 OTHER_FORM = re.compile(r"\w+(ed|ing|[^s]s)$")
 IMPERATIVE = {"Bring", "Embed", "Feed", "Focus", "Seed", "Shed", "Speed", "String"}
 

@@ -1,11 +1,11 @@
 """Write the lock files from pyproject.toml, with uv: `make lock`.
 
 - requirements-core.lock: the core, which `make run` installs.
-- requirements.lock: all extras; images are made of it.
+- requirements.lock: all extras; images are built from it.
 - requirements-cuda.lock: NVIDIA's libraries, which PyPI's wheels of PyTorch need on Linux.
-- requirements-dev.lock: what only developers need.
-- starter/dependencies.json: which package needs which, by which a project of `kedro new` gets the
-  lock files of its own dependencies.
+- requirements-dev.lock: additional packages for developers.
+- starter/dependencies.json: the dependencies of each package, from which a project of `kedro new`
+  gets lock files for its own dependencies.
 
 One resolution serves Linux and macOS, and every supported Python. Versions stay as they are unless
 a bound in pyproject.toml excludes them; `python .ci/lock.py --upgrade` takes the latest.
@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FIRST_PYTHON = "3.11"
 CUDA = ("nvidia-", "cuda-", "triton")
-"""First letters of the packages that only a GPU needs."""
+"""Prefixes of the packages that only a GPU needs."""
 CPU_WHEELS = {
     "2.13.0": (
         "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b",  # Python 3.11, x86_64
@@ -33,11 +33,11 @@ CPU_WHEELS = {
         "0b8f7d0423027ae8b90c7977c627f3379f325363a08224dffad9b4b2d684a83d",  # aarch64
     )
 }
-"""SHA-256 of PyTorch's wheels for CPUs on Linux, by version: its own index has them, PyPI not."""
+"""SHA-256 of PyTorch's wheels for CPUs on Linux, by version: they are in PyTorch's own index, not on PyPI."""
 COMMENT = re.compile(r"^    #.*\n", re.MULTILINE)
 """Line that names what needs the package above, as uv writes it."""
 MARKERS = (
-    # The lock files are for nothing else, so that it need not be said on each line.
+    # These conditions hold for all lock files, so they are removed from each line.
     (r"python_full_version < '3\.14' and ", ""),
     (r" and \(sys_platform == 'darwin' or sys_platform == 'linux'\)", ""),
     (r" ; \(sys_platform == 'darwin' or sys_platform == 'linux'\)", ""),
@@ -89,7 +89,7 @@ def with_cpu_wheels(block: str) -> str:
 
 
 def write_dependencies(blocks: dict[str, str]) -> None:
-    """Write by package which others it needs, as uv's comments in the packages' lines list it."""
+    """Write the dependencies of each package, as listed in uv's comments."""
     path = ROOT / "starter/dependencies.json"
     if not path.parent.exists():
         return  # a project of `kedro new`

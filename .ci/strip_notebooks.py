@@ -1,6 +1,6 @@
-"""Takes results out of notebooks before they are committed: `strip_notebooks.py NOTEBOOK…`.
+"""Remove outputs from notebooks before they are committed: `strip_notebooks.py NOTEBOOK…`.
 
-Ends with exit code 1 if there were any, as pre-commit wants it: look at what is left, add it again.
+The exit code is 1 if a notebook was changed, as pre-commit expects: review it and add it again.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def strip(notebook: dict[str, Any]) -> dict[str, Any]:
-    """The notebook less outputs, counts and times of execution, and the version of Python."""
+    """Return a notebook without outputs, execution counts and times, and the Python version."""
     metadata = dict(notebook["metadata"])
     if "language_info" in metadata:
         metadata["language_info"] = {"name": metadata["language_info"]["name"]}
@@ -22,7 +22,7 @@ def strip(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def strip_cell(cell: dict[str, Any]) -> dict[str, Any]:
-    """A cell of text as it is; one of code without its results."""
+    """Return a text cell unchanged, or a code cell without its outputs."""
     if cell["cell_type"] != "code":
         return cell
     metadata = {key: value for key, value in cell["metadata"].items() if key != "execution"}
@@ -30,7 +30,7 @@ def strip_cell(cell: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(paths: list[Path]) -> int:
-    """Strip these files where they lie; 1 if one was changed, else 0."""
+    """Strip these files in place; return 1 if one was changed, else 0."""
     changed = 0
     for path in paths:
         notebook = json.loads(path.read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ def main(paths: list[Path]) -> int:
         if stripped != notebook:
             text = json.dumps(stripped, indent=1, ensure_ascii=False) + "\n"
             path.write_text(text, encoding="utf-8")
-            print(f"{path}: results taken out")
+            print(f"{path}: outputs removed")
             changed = 1
     return changed
 
