@@ -1,4 +1,4 @@
-# All steps on Azure ML run in this image; the project's own code comes with each job as a snapshot.
+# All steps on Azure ML run in this image; each job brings the project's code as a snapshot.
 # `kedro cloud environment` registers it under the lock file's hash.
 
 # Build the C++ passes of 8-bit style networks here, as steps have no compiler.
@@ -13,7 +13,7 @@ FROM python:3.11-slim-bookworm
 ARG PIP_EXTRA_INDEX_URL="https://download.pytorch.org/whl/cpu"
 
 # libgomp1: LightGBM. unixodbc, libgssapi-krb5-2, libltdl7: Microsoft's ODBC driver 18, which the lock
-# file brings. OpenSSH: Open MPI reaches the other machines of a step by it.
+# file installs. OpenSSH: Open MPI connects to the other nodes of a step with it.
 # Without versions, as Debian removes the old one with each security update.
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -29,9 +29,9 @@ RUN python -m venv /opt/quartet/venv \
 
 COPY --from=passes /passes/lib/ /opt/quartet/venv/lib/
 
-# As root, like Microsoft's own training images (github.com/Azure/AzureML-Containers, issue 24): that
-# mounts, sshd and Open MPI of a training job work as another user is unproven. Open MPI refuses root
-# unless told so. Endpoints have an image of their own, without root rights: Dockerfile.serving.
+# As root, like Microsoft's own training images (github.com/Azure/AzureML-Containers, issue 24): it is
+# untested whether mounts, sshd and Open MPI of a training job work as another user. Open MPI runs as
+# root only with these variables. Endpoints use another image, without root rights: Dockerfile.serving.
 ENV PATH=/opt/quartet/venv/bin:$PATH \
     OMPI_ALLOW_RUN_AS_ROOT=1 \
     OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 \
