@@ -33,7 +33,7 @@ CPU_WHEELS = {
         "0b8f7d0423027ae8b90c7977c627f3379f325363a08224dffad9b4b2d684a83d",  # aarch64
     )
 }
-"""SHA-256 of the CPU wheels for Linux by version of PyTorch, whose own index has them, not PyPI."""
+"""SHA-256 of PyTorch's wheels for CPUs on Linux, by version; only PyTorch's own index has them."""
 COMMENT = re.compile(r"^    #.*\n", re.MULTILINE)
 """Line that names what needs the package above, as uv writes it."""
 MARKERS = (
