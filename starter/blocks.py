@@ -1,4 +1,4 @@
-"""Take parts out of files by whole lines, so that the comments of the rest are kept."""
+"""Remove parts of files by whole lines, so that other comments are kept."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Lines = list[str]
 
 
 def without_keys(globs: Iterable[str], text: str) -> str:
-    """A YAML file without some keys, their values and the comments above them.
+    """Return a YAML file without some keys, their values and the comments above them.
 
-    A mapping that loses all of its keys leaves as well.
+    A mapping that loses all of its keys is removed as well.
 
     Args:
-        globs: Dotted: `cloud.trigger`, `digit_sample_*`. A `*` does not mean a dot.
+        globs: Dotted: `cloud.trigger`, `digit_sample_*`. A `*` does not match a dot.
         text: The file's content.
     """
     root = yaml.compose(text)
@@ -33,7 +33,7 @@ def without_keys(globs: Iterable[str], text: str) -> str:
 
 
 def _outermost(root: yaml.Node, globs: list[list[str]]) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-    """Keys and values that leave, none inside another."""
+    """Return the keys and values to remove, none inside another."""
     for name, key, value in _entries(root):
         below = [glob for glob in globs if fnmatchcase(name, glob[0])]
         if any(len(glob) == 1 for glob in below):
@@ -47,7 +47,7 @@ def _outermost(root: yaml.Node, globs: list[list[str]]) -> Iterator[tuple[yaml.N
 
 
 def _entries(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-    """What a mapping has by its keys, or a list of mappings by their `name`."""
+    """Return the items of a mapping by key, or of a list of mappings by `name`."""
     if isinstance(node, yaml.MappingNode):
         yield from ((key.value, key, value) for key, value in node.value)
     elif isinstance(node, yaml.SequenceNode):
@@ -57,7 +57,7 @@ def _entries(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
 
 
 def _span(lines: Lines, key: yaml.Node, value: yaml.Node) -> range:
-    """Lines of a key, from the comment above to the last of its value."""
+    """Return the lines of a key, from the comment above to the last of its value."""
     first, last = key.start_mark.line, value.end_mark.line
     if value.end_mark.column == 0 or not lines[last][: value.end_mark.column].strip():
         last -= 1
@@ -70,28 +70,28 @@ def _span(lines: Lines, key: yaml.Node, value: yaml.Node) -> range:
 
 
 def without_lines(patterns: Iterable[str], text: str) -> str:
-    """A text without the lines in which one of the patterns is found."""
+    """Return a text without the lines that match one of the patterns."""
     pattern = re.compile("|".join(f"(?:{each})" for each in patterns))
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if not pattern.search(line))
 
 
 def without_paragraphs(patterns: Iterable[str], text: str) -> str:
-    """Return a text without the paragraphs, between empty lines, in which a pattern is found."""
+    """Return a text without the paragraphs, between empty lines, that match a pattern."""
     pattern = re.compile("|".join(f"(?:{each})" for each in patterns), re.MULTILINE)
     paragraphs = text.rstrip("\n").split("\n\n")
     return "\n\n".join(each for each in paragraphs if not pattern.search(each)) + "\n"
 
 
 def with_swaps(swaps: Mapping[str, str], text: str) -> str:
-    """Return a text with other texts in place of some."""
+    """Return a text with replacements of some of its parts."""
     for old, new in swaps.items():
         text = text.replace(old, new)
     return text
 
 
 def without_definitions(names: Iterable[str], text: str) -> str:
-    """A Python file without functions and classes of these names."""
+    """Return a Python file without functions and classes of these names."""
     lines = text.splitlines(keepends=True)
     gone: set[int] = set()
     for found in ast.parse(text).body:
@@ -104,7 +104,7 @@ def without_definitions(names: Iterable[str], text: str) -> str:
 
 
 def without_sections(headings: Iterable[str], text: str) -> str:
-    """A page of Markdown without the sections that have these headings."""
+    """Return a page of Markdown without the sections that have these headings."""
     gone = set(headings)
     kept: Lines = []
     level = 0  # of the section that is being left out
@@ -119,7 +119,7 @@ def without_sections(headings: Iterable[str], text: str) -> str:
 
 
 def _with_headings(text: str) -> Iterator[tuple[str, re.Match[str] | None]]:
-    """Lines, each with what makes it a heading; a comment in code is none."""
+    """Yield lines, each with its match as a heading; comments in code are not headings."""
     fenced = False
     for line in text.splitlines(keepends=True):
         fenced ^= line.lstrip().startswith("```")
@@ -127,7 +127,7 @@ def _with_headings(text: str) -> Iterator[tuple[str, re.Match[str] | None]]:
 
 
 def _joined(lines: Lines, gone: set[int]) -> str:
-    """The lines that stay; where some left, one empty line of two."""
+    """Return the lines to keep, with one of two empty lines around a gap."""
     kept: Lines = []
     for number, line in enumerate(lines):
         if number in gone:

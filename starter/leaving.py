@@ -1,4 +1,4 @@
-"""Remove tests, notebooks and modules that a project has no use for."""
+"""Remove tests, notebooks and modules that a project does not need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TESTS = ("tests/*.py", "notebooks/*.ipynb")
 
 
 def leave(project: Path, table: Table, gone: list[str], lost: Iterable[str]) -> None:
-    """Remove tests and notebooks that name what is gone or import what the project lacks.
+    """Remove tests and notebooks that name removed parts or import missing modules.
 
     Args:
         project: The project's folder, with the files of its scenarios.

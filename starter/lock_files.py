@@ -13,7 +13,7 @@ _CORE, _RUNTIME, _DEV = "requirements-core.lock", "requirements.lock", "requirem
 
 
 def reduce(project: Path, needed: Mapping[str, list[str]]) -> None:
-    """Write the lock files again, each with what pyproject.toml leads to.
+    """Rewrite the lock files with the dependencies of pyproject.toml.
 
     Args:
         project: The project's folder.

@@ -1,4 +1,4 @@
-"""Make a project of some scenarios out of this repository, for `kedro new --starter`.
+"""Create a project with some scenarios of this repository, for `kedro new --starter`.
 
 Inputs are the repository, an empty folder and the user's answers. Afterwards the folder has all
 files of the chosen scenarios, the parts of common files that they need, and the files of `own`.
@@ -76,7 +76,7 @@ def main(
 
 
 def files(repository: Path) -> list[str]:
-    """Return the files that Git keeps of a clone, or would keep of a plain folder.
+    """Return the files that Git tracks in a clone, or would track in a folder without Git.
 
     Raises:
         OSError: There is no Git, or it cannot read the repository.
@@ -120,7 +120,7 @@ def copy(repository: Path, project: Path, names: Iterable[str]) -> None:
 
 
 def cut(project: Path, table: Table, gone: list[str]) -> None:
-    """Take parts that are gone, and what no project gets, out of common files."""
+    """Remove the parts that were not chosen, and those of `left_out`, from common files."""
     for kind in CUTS:
         without = blocks.with_swaps if kind == "swaps" else getattr(blocks, f"without_{kind}")
         for name, parts in table.cuts(kind, gone):
@@ -137,14 +137,14 @@ def cut(project: Path, table: Table, gone: list[str]) -> None:
 
 
 def without_examples(named: re.Pattern[str], text: str) -> str:
-    """Return source whose commands' help has no examples of what is gone."""
+    """Return source without examples of removed parts in the help of commands."""
 
     def kept(found: re.Match[str]) -> str:
         lines = [line for line in found[2].splitlines(keepends=True) if not named.search(line)]
         return found[1] + "".join(lines) if lines else "\n"
 
     shorter = _EXAMPLES.sub(kept, text)
-    # A help that now has but one line ends on that line.
+    # The closing quotes of a help text of one line are on that line.
     return text if shorter == text else _ONE_LINE.sub(r'\1"""', shorter)
 
 

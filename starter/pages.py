@@ -8,7 +8,7 @@ from pathlib import Path
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?![a-z]+:)([^)\s#\[\]]*)(#[^)\s]*)?\)")
 _CODE = re.compile(r"(^(`{3,})[^`\n]*\n.*?^\2$)", re.MULTILINE | re.DOTALL)
 _FENCE = 2
-"""Which part of a page that is split by its code is but a fence."""
+"""Remainder, modulo 3, of the indices at which a page split by its code has only a fence."""
 _MARKER = re.compile(r"^<!-- (?:\w+: .*|end) -->\n\n?", re.MULTILINE)
 """Begin and end of a generated block."""
 _COMMANDS = re.compile(r"^```console\n((?:\$ .*\n)+)```\n+", re.MULTILINE)
@@ -56,7 +56,7 @@ def without_commands(named: re.Pattern[str], text: str) -> str:
 
 
 def without_lost_links(text: str, page: Path) -> str:
-    """A text whose links to what is not there are plain, and whose lost pictures are gone."""
+    """Return a text with links to missing files as plain text, and without missing pictures."""
 
     def fixed(found: re.Match[str]) -> str:
         picture, label, target, anchor = found.groups()
@@ -81,13 +81,13 @@ def _is_lost(page: Path, anchor: str) -> bool:
 
 
 def _slug(heading: str) -> str:
-    """As Python-Markdown makes it."""
+    """Return the anchor that Python-Markdown generates for a heading."""
     plain = re.sub(r"[^\w\s-]", "", heading).strip().lower()
     return re.sub(r"[-\s]+", "-", plain)
 
 
 def without_lost_pages(text: str, docs: Path) -> str:
-    """mkdocs.yml without the pages that are not there, and without the groups that are empty."""
+    """Return mkdocs.yml without missing pages and empty groups."""
     kept: list[str] = []
     for line in text.splitlines():
         found = _PAGE.match(line)
@@ -103,7 +103,7 @@ def without_lost_pages(text: str, docs: Path) -> str:
 
 
 def contents(listed: str) -> str:
-    """All pages of mkdocs.yml but the first, as lists under the names of their groups."""
+    """Return all pages of mkdocs.yml except the first, as lists under the names of their groups."""
     navigation = re.search(r"^nav:\n((?: .*\n)*)", listed, re.MULTILINE)
     lines: list[str] = []
     for line in navigation[1].splitlines() if navigation else ():

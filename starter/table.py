@@ -15,7 +15,7 @@ ALL = "all"
 """The answer that selects each scenario."""
 AZURE = "azure"
 CUTS = ("swaps", "paragraphs", "keys", "lines", "sections", "definitions")
-"""Kinds of parts that leave common files, in the order in which they do."""
+"""Kinds of parts removed from common files, in this order."""
 
 Part = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ class Table:
 
     @property
     def parts(self) -> dict[str, Part]:
-        """The scenarios, `azure` and what scenarios share, by name."""
+        """Return the scenarios, `azure` and their shared parts, by name."""
         return {**self.scenarios, AZURE: self.azure, **self.shared}
 
     def with_shared(self, chosen: Collection[str]) -> list[str]:
@@ -72,7 +72,7 @@ class Table:
         return [*chosen, *found]
 
     def owners(self, path: str) -> list[str]:
-        """Return the parts that claim a file; none does if it is common."""
+        """Return the parts that a file belongs to; none if it is common."""
         return [name for name, part in self.parts.items() if fits(path, part["files"])]
 
     def is_included(self, path: str, chosen: Collection[str]) -> bool:
@@ -83,7 +83,7 @@ class Table:
         return set(owners) <= set(chosen)
 
     def cuts(self, kind: str, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
-        """Yield what leaves common files without some parts: file, and what to take out.
+        """Yield what to remove from common files without some parts: file and content.
 
         Args:
             kind: One of `CUTS`.
@@ -98,7 +98,7 @@ class Table:
         return re.compile("|".join(f"(?:{name})" for name in found) or r"(?!)")
 
     def dependencies_only_of(self, gone: Collection[str]) -> set[str]:
-        """Return the packages that only parts which are gone need, or what is left out."""
+        """Return the packages that only removed parts or `left_out` need."""
         needed: dict[bool, set[str]] = {True: set(self.left_out["dependencies"]), False: set()}
         for name, part in self.parts.items():
             needed[name in gone].update(part["dependencies"])

@@ -1,4 +1,4 @@
-"""Fill the new project, which `kedro new` has made empty; the folder above has the code."""
+"""Fill the empty project that `kedro new` has created; the code is in the folder above."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ STARTER = Path(r"{{ cookiecutter._repo_dir }}").resolve()
 sys.path.insert(0, str(STARTER))
 sys.dont_write_bytecode = True
 
-from answers import is_yes  # noqa: E402  it lies in STARTER
+from answers import is_yes  # noqa: E402  it is in STARTER
 from new_project import main  # noqa: E402
 
 sys.exit(

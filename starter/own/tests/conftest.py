@@ -1,4 +1,4 @@
-"""Fixtures of all tests: projects to run in."""
+"""Fixtures of all tests: copies of the project."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from support import make_workspace, run_kedro
 
-# Examples may take any time; in CI they are the same in each run.
+# Examples have no time limit; in CI they are the same in each run.
 settings.register_profile(
     "project",
     deadline=None,
@@ -24,7 +24,7 @@ settings.load_profile("project")
 
 
 def pytest_configure() -> None:
-    """Make started programs react to Ctrl-C, which processes in the background ignore."""
+    """Make child processes react to Ctrl-C, which background processes ignore."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -40,16 +40,16 @@ def untouched_environment() -> Iterator[None]:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A copy of the project for one test."""
+    """Return a copy of the project for one test."""
     return make_workspace(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which `kedro run` has run once; tests must not change it."""
+    """Return a copy of the project after one `kedro run`; tests must not change it."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # of all workers: the first makes the copy, the others wait
+        folder = folder.parent  # shared by all workers: the first creates the copy, the others wait
     folder /= "trained"
     failure = folder.with_suffix(".failed")
     with folder.with_suffix(".lock").open("w") as lock:

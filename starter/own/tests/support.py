@@ -14,9 +14,9 @@ from kedro.framework.startup import ProjectMetadata, bootstrap_project
 
 ROOT = Path(__file__).parents[1]
 GUARD_S = 600
-"""Timeout of all waits in tests, in seconds; only a hang takes so long."""
+"""Timeout of all waits in tests, in seconds; only a hang takes that long."""
 _PARTS = ("conf", "data/01_raw", "data/06_models", "src", "pyproject.toml", ".telemetry")
-"""What a copy of the project needs, as far as the project has it."""
+"""Files and folders that a copy of the project needs, if they exist."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The pipelines of the project fit its catalog, and run on the samples."""
+"""Test that the pipelines match the catalog and run on the samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support import ROOT, bootstrap
 
 
 def test_each_dataset_of_a_pipeline_is_in_the_catalog() -> None:
-    """Without an entry a dataset would be lost when the run ends."""
+    """Check this because a dataset without an entry is lost when the run ends."""
     bootstrap()
     with KedroSession.create(ROOT) as session:
         catalog = session.load_context().catalog
@@ -21,6 +21,6 @@ def test_each_dataset_of_a_pipeline_is_in_the_catalog() -> None:
 
 
 def test_all_pipelines_run_on_the_samples(trained_workspace: Path) -> None:
-    """Each pipeline that has metrics writes them."""
+    """Check that each pipeline writes its metrics."""
     reports = trained_workspace / "data/08_reporting"
     assert list(reports.glob("*/metrics.json"))
