@@ -1,4 +1,4 @@
-"""Fixtures of all tests: projects to run in, and folders of real data."""
+"""Fixtures of all tests: copies of the project, and folders of real data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from support import (
     skip_or_fail,
 )
 
-# Examples may take any time; in CI they are the same in each run.
+# Examples have no time limit; in CI they are the same in each run.
 settings.register_profile(
     "quartet",
     deadline=None,
@@ -48,7 +48,7 @@ INTEGRATION_FIXTURES = {
 
 
 def pytest_configure() -> None:
-    """Make started programs react to Ctrl-C, which processes in the background ignore."""
+    """Make child processes react to Ctrl-C, which background processes ignore."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""Functions that return a damage, which is applied to a copy of the project."""
+"""Functions that each return a function that damages a copy of the project."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _OPTIONS = (
     "--no-defaults",
     "--innodb-log-file-size=16M",
     "--innodb-buffer-pool-size=64M",
-    # What lies in the common file, instead of one file a table, can fill it up.
+    # Limits the shared tablespace, so that tests can fill it with tables stored in it.
     "--innodb-data-file-path=ibdata1:12M:autoextend:max:18M",
     "--innodb-flush-log-at-trx-commit=2",  # outlasts the server's end, though no power cut
     "--performance-schema=OFF",

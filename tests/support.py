@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
 IN_CI = os.environ.get("CI") == "true"
 GUARD_S = 600
-"""Timeout of all waits in tests, in seconds; only a hang takes so long."""
+"""Timeout of all waits in tests, in seconds; only a hang takes that long."""
 _LIGHT = {
     "mnist_training": "convnet_training.minimum_steps=300",
     "faq_tuning": "reference_recipe.trees=100",

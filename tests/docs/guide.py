@@ -1,8 +1,8 @@
-"""Do what a page describes: write its files, run its commands, compare their outputs.
+"""Follow the steps of a page: write its files, run its commands, compare their outputs.
 
-A block below the name of a file is that file, or with "at the end" an addition to it. A block of
-`diff` changes one: lines with + are put between the others, which must be there. A block of
-`console` has commands, each with its output; … matches anything.
+A block below the name of a file is the file's content, or with "at the end" is appended to it. A
+`diff` block changes a file: lines with + are inserted between the others, which must exist. A
+`console` block has commands, each with its output; … matches anything.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Check resources against the types that Azure Resource Manager publishes for Bicep.
 
 The types are those of github.com/Azure/bicep-types-az, a JSON file per provider and API version: a
-list of types that refer to one another by `#/INDEX`. What only Azure knows, and the test's
-expansion of Bicep therefore leaves open, has any type.
+list of types that refer to one another by `#/INDEX`. Values that only Azure can
+provide, and that the test's expansion of Bicep therefore omits, match any type.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _check_union(value: Any, kind: dict[str, Any], types: list[Any], path: str) 
 def _check_string(value: Any, kind: dict[str, Any], types: list[Any], path: str) -> Iterator[str]:
     if not isinstance(value, str):
         yield f"{path}: expected a text, found {value!r}"
-    elif "<" not in value:  # what only Azure knows is part of it
+    elif "<" not in value:  # a placeholder of a value that only Azure can provide
         yield from _check_length(value, kind, path)
         if "pattern" in kind and not re.search(kind["pattern"], value):
             yield f"{path}: '{value}' does not match {kind['pattern']}"

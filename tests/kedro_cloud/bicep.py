@@ -2,7 +2,7 @@
 
 Bicep's compiler is in no package registry. Therefore a grammar parses the files, and this module
 evaluates them as "Bicep functions" and "Bicep file structure" describe it. A value that only Azure
-knows is a text in angle brackets. Missing names, parameters and outputs are errors.
+can provide is a placeholder in angle brackets. Missing names, parameters and outputs are errors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class Unknown(str):
-    """A value that only Azure knows, as text in angle brackets; so are its properties."""
+    """A placeholder in angle brackets for a value that only Azure can provide, or its property."""
 
     def __getitem__(self, name: Any) -> Any:
         """Return a property."""

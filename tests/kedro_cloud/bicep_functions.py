@@ -1,4 +1,4 @@
-"""Bicep's functions that infra/ calls, with placeholders for what only Azure knows."""
+"""Bicep's functions that infra/ calls, with placeholders for values that only Azure has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each kind of dataset is written and read; each asserts that it gets back what it gave."""
+"""Round trips of each kind of dataset; each asserts that it loads what it saved."""
 
 import struct
 

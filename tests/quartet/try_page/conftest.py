@@ -1,4 +1,4 @@
-"""Tests of the page leave no trace in Python: other tests start processes, which inherit it."""
+"""Restore Python's state after tests of the page, as processes of other tests inherit it."""
 
 import os
 import sys
