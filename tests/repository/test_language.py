@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 from support import ROOT
 
-PLACES = ("README.md", "conf", "docs", "infra", "notebooks", "src", "starter", "tests")
+PLACES = (
+    *("README.md", "Makefile", "Dockerfile*", "compose.yaml", "pyproject.toml", ".ci", ".github"),
+    *("conf", "docs", "infra", "notebooks", "src", "starter", "tests"),
+)
 THIS = "tests/repository/test_language.py"
 """This file, whose examples are of rejected words."""
 EXCEPTIONS = {
