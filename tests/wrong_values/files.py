@@ -99,7 +99,12 @@ _FAQ = [
         with_params("faq_ingestion", "faq_tag=cobol"),
         ("nothing to keep", "'cobol'", "faq_tag=TAG"),
     ),
-    Case("table_empty", TUNE, ("faq_answers", ANSWERS, "is empty"), write(ANSWERS, "")),
+    Case(
+        "table_empty",
+        TUNE,
+        ("faq_answers: is empty", "set faq_cleaning.require_answer=false"),
+        write(ANSWERS, ""),
+    ),
     Case("table_truncated", TUNE, (ORIGINALS, "gzip file is damaged"), shorten(ORIGINALS, 1000)),
     Case(
         "table_mixed_up",

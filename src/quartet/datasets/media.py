@@ -157,7 +157,11 @@ class MediaDataset(InputDataset[Media]):
         filesystem, path = self._location.filesystem, self._location.path.rstrip("/")
         filesystem.invalidate_cache()
         location = Location(filesystem, path)
-        if filesystem.isdir(path):
+        try:
+            is_folder = filesystem.isdir(path)
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be accessed ({error}); {self._hint}") from error
+        if is_folder:
             return self._load_folder(location)
         if not filesystem.exists(path):
             raise DatasetError(f"{path}: no such file; {self._hint}")

@@ -182,7 +182,10 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
         content = open_text_table(file, size, path)
         header_line = next((line for line in content if line.strip()), None)
         if header_line is None:
-            raise DatasetError(f"{path}: is empty, expected a header; export it again")
+            raise DatasetError(
+                f"{path}: is empty, expected a header with question or Text0, or Title and Body; "
+                "export it again"
+            )
         separator = find_separator(header_line.decode("utf-8-sig"), path)
         content.seek(0)
         # The header is read as a row, since pandas would rename columns that appear twice.

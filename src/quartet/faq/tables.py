@@ -62,8 +62,13 @@ def prepare_tables(
         check_share: Called with the counts of each table; may raise.
 
     Raises:
-        ValueError: Fewer than two originals are left.
+        ValueError: Fewer than two originals are left, or answers are required and there is none.
     """
+    if cleaning.require_answer and answers.empty:
+        raise ValueError(
+            "faq_answers: is empty, and every original must have an answer; export it again, or "
+            "set faq_cleaning.require_answer=false"
+        )
     quarantine = _Quarantine()
     options = cleaning.model_dump(include={"remove_banner", "keep_code"})
 

@@ -150,8 +150,8 @@ def test_questions_without_ids_are_numbered(tmp_path):
         ("q.csv", "Query\nhow?\n", '--params "faq_question_columns.question=Query"'),
         ("q.doc", "Text0\nhow?\n", r"suffix is \.doc, expected \.csv, \.tsv"),
         ("q.parquet", "no parquet", "cannot be read as a table"),
-        ("q.csv", "", "is empty, expected a header; export it again"),
-        ("q.csv", "\n \n", "is empty, expected a header; export it again"),
+        ("q.csv", "", "is empty, expected a header with question or Text0"),
+        ("q.csv", "\n \n", "is empty, expected a header with question or Text0"),
         ("q.csv", None, "faq_questions=FILE"),
     ],
 )
