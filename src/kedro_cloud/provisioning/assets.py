@@ -12,7 +12,16 @@ from kedro_cloud.core import config
 from kedro_cloud.core.cloud_settings import Cloud, DataAsset
 from kedro_cloud.provisioning.environment import Image, is_registered, register
 from kedro_cloud.workspace import faults
-from kedro_cloud.workspace.changes import NEW, OTHER, REFUSED, SAME, Change, fail_with, get_or_none
+from kedro_cloud.workspace.changes import (
+    NEW,
+    OTHER,
+    REFUSED,
+    SAME,
+    Change,
+    fail_with,
+    find_differences,
+    get_or_none,
+)
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -47,18 +56,15 @@ class Datastores:
             fault = f"is of another kind ({kind}); give it another name in cloud.yml"
             message = f"datastore '{name}' {fault}"
             return Change(REFUSED, _DATASTORE, name, fault, fail_with(message))
-        settings = {
-            "account": (existing.account_name, self.account),
-            "container": (existing.container_name, container),
-            "credentials": (_credentials(existing), "identity"),
-        }
-        differences = [
-            f"{part} {before} → {after}"
-            for part, (before, after) in settings.items()
-            if before != after
-        ]
+        differences = find_differences(
+            {
+                "account": (existing.account_name, self.account),
+                "container": (existing.container_name, container),
+                "credentials": (_credentials(existing), "identity"),
+            }
+        )
         if differences:
-            return Change(OTHER, _DATASTORE, name, ", ".join(differences), create)
+            return Change(OTHER, _DATASTORE, name, ", ".join(differences.values()), create)
         return Change(SAME, _DATASTORE, name, detail)
 
     def _create(self, name: str, container: str) -> None:

@@ -8,7 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kedro_cloud.core.cloud_settings import Cloud, Cluster
-from kedro_cloud.workspace.changes import NEW, OTHER, REFUSED, SAME, Change, fail_with
+from kedro_cloud.workspace.changes import (
+    NEW,
+    OTHER,
+    REFUSED,
+    SAME,
+    Change,
+    fail_with,
+    find_differences,
+)
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -58,7 +66,7 @@ class Clusters:
         return Change(SAME, "cluster", name, _describe(target))
 
     def _find_differences(self, target: Cluster, existing: AmlCompute) -> dict[str, str]:
-        """Return the settings that differ, each with a text `SETTING BEFORE → AFTER`."""
+        """Return the settings of a cluster that differ, as `changes.find_differences` does."""
         is_same_size = str(existing.size).lower() == target.size.lower()
         settings = {
             "size": (target.size if is_same_size else existing.size, target.size),
@@ -70,11 +78,7 @@ class Clusters:
         if self.cloud.identity and self.cloud.identity not in _identities(existing):
             before = ", ".join(_identities(existing)) or "its own"
             settings["identity"] = (before, self.cloud.identity)
-        return {
-            name: f"{name} {before} → {after}"
-            for name, (before, after) in settings.items()
-            if before != after
-        }
+        return find_differences(settings)
 
     def _create(self, name: str, target: Cluster) -> None:
         from azure.ai.ml.entities import AmlCompute

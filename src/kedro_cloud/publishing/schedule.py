@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_cloud.publishing.component import CompiledPipeline
 from kedro_cloud.publishing.endpoint import TAG
-from kedro_cloud.workspace.changes import GONE, NEW, OTHER, SAME, Change, get_or_none, hide_warnings
+from kedro_cloud.workspace.changes import (
+    GONE,
+    NEW,
+    OTHER,
+    SAME,
+    Change,
+    find_differences,
+    get_or_none,
+    hide_warnings,
+)
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -101,18 +110,16 @@ class Schedules:
         description = f"{compiled.pipeline} at '{cron}' {time_zone}"
         if existing is None:
             return Change(NEW, "schedule", name, description, apply)
-        differences = [
-            f"{part} {before} → {after}"
-            for part, before, after in (
-                ("cron", existing.trigger.expression, cron),
-                ("time zone", existing.trigger.time_zone, time_zone),
-                ("content", existing.tags.get(_CONTENT, ""), content),
-            )
-            if before != after
-        ]
+        differences = find_differences(
+            {
+                "cron": (existing.trigger.expression, cron),
+                "time zone": (existing.trigger.time_zone, time_zone),
+                "content": (existing.tags.get(_CONTENT, ""), content),
+            }
+        )
         if not differences and existing.provisioning_state != "Failed":
             return Change(SAME, "schedule", name, description)
-        detail = ", ".join(differences) or "the last update failed"
+        detail = ", ".join(differences.values()) or "the last update failed"
         return Change(OTHER, "schedule", name, detail, apply)
 
     def plan_switch(self, name: str, enabled: bool) -> Change:

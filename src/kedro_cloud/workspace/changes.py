@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,19 @@ def fail_with(message: str) -> Callable[[], Any]:
         raise ValueError(message)
 
     return fail
+
+
+def find_differences(settings: Mapping[str, tuple[Any, Any]]) -> dict[str, str]:
+    """Return the settings that differ, each with a text `SETTING BEFORE → AFTER`.
+
+    Args:
+        settings: By name, the existing and the desired value.
+    """
+    return {
+        name: f"{name} {before} → {after}"
+        for name, (before, after) in settings.items()
+        if before != after
+    }
 
 
 def select_pending(changes: Iterable[Change]) -> list[Change]:
